@@ -1,0 +1,1 @@
+"""The local store of retrieved studies: sealed objects and a rebuildable index."""

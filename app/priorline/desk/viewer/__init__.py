@@ -1,0 +1,1 @@
+"""The panes: one image area each, with its identity strip."""

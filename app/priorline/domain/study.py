@@ -1,0 +1,97 @@
+"""Studies as hospitals answer them, and the states a hospital can be in."""
+
+from dataclasses import dataclass, field
+from datetime import date, time
+from enum import StrEnum
+
+from priorline.domain.patient import Patient
+
+
+class HospitalState(StrEnum):
+    """Where one hospital's answer stands; every hospital ends in one of the last six."""
+
+    ASKING = "asking"
+    ANSWERED = "answered"
+    NONE = "none"
+    FAILED = "failed"
+    TIMED_OUT = "timed-out"
+    REFUSED = "refused"
+    NOT_ASKED = "not-asked"
+
+
+@dataclass(frozen=True, slots=True)
+class HospitalReport:
+    """How one hospital answered.
+
+    `studies` counts rows for the line, `dropped` rows of other patients that the archive sent all the same,
+    `cut` is true where the archive had more rows than are taken. `message` is a sentence for the user.
+    """
+
+    hospital: str
+    state: HospitalState
+    studies: int = 0
+    dropped: int = 0
+    cut: bool = False
+    seconds: float = 0.0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyAnswer:
+    """One study as one hospital describes it (a C-FIND or QIDO-RS row at study level, PS3.4 C.6.2.1).
+
+    `series` and `images` are None where the hospital did not say. `doubtful_text` marks text that was decoded
+    with a fallback character set.
+    """
+
+    hospital: str
+    study_uid: str
+    patient: Patient
+    study_date: date | None = None
+    study_time: time | None = None
+    modalities: tuple[str, ...] = ()
+    description: str = ""
+    accession: str = ""
+    body_part: str = ""
+    series: int | None = None
+    images: int | None = None
+    availability: str = ""
+    doubtful_text: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesAnswer:
+    """One series of a study as a hospital lists it; `sop_classes` decides what is negotiated for retrieval."""
+
+    series_uid: str
+    modality: str = ""
+    number: int | None = None
+    description: str = ""
+    images: int | None = None
+    sop_classes: tuple[str, ...] = ()
+
+
+class FetchState(StrEnum):
+    """How the retrieval of a study ended."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class FetchReport:
+    """What a retrieval brought; `expected` is 0 where the hospital did not say how many there are."""
+
+    study_uid: str
+    hospital: str
+    state: FetchState
+    expected: int = 0
+    received: int = 0
+    already_cached: int = 0
+    failed: int = 0
+    quarantined: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    message: str = ""
+    reasons: tuple[str, ...] = field(default=())

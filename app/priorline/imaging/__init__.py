@@ -1,0 +1,1 @@
+"""Pixels without a screen: read, decode, order, geometry, windowing, projections."""

@@ -1,0 +1,1 @@
+"""What runs outside the window: worker processes, lanes, numbered requests and events; no Qt."""
