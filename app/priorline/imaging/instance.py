@@ -24,6 +24,8 @@ class InstanceHeader:
     in millimetres; `spacing_kind` says where it comes from: "patient", "detector" or "" (none, use pixels).
     `patient_orientation` is (row direction, column direction) in letters (0020,0020).
     Dates and times are as in the object (DA, TM). `frames` >= 1. `displayable` is False for objects without pixels.
+    `frame_positions` and `frame_orientations` hold one entry a frame where the frames have their own (PS3.3
+    C.7.6.16), else they are empty; `position` and `orientation` are then those of the first frame.
     """
 
     sop_uid: str
@@ -59,3 +61,5 @@ class InstanceHeader:
     burned_in: str = ""
     lossy: bool = False
     displayable: bool = True
+    frame_positions: tuple[tuple[float, ...], ...] = ()
+    frame_orientations: tuple[tuple[float, ...], ...] = ()

@@ -1,0 +1,167 @@
+"""Where the elements of an encoded DICOM object lie, and whether the bytes are whole; no value is interpreted."""
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+from priorline.errors import NotDicom
+
+IMPLICIT_LITTLE = "1.2.840.10008.1.2"
+EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
+EXPLICIT_BIG = "1.2.840.10008.1.2.2"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+
+PIXEL_TAGS = {0x7FE00010: "PixelData", 0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData"}
+
+_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+_SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+_UNDEFINED = 0xFFFFFFFF
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_DEEPEST = 32
+_INFLATED_LIMIT = 1 << 30
+
+_CUT_OFF = "The file ends too early; fetch or copy it again."
+_NOT_DICOM = "The file is not a DICOM object; choose another one."
+
+
+@dataclass(frozen=True, slots=True)
+class PixelElement:
+    """The element that holds the pixels: `start` and `end` of its value in `Outline.body`, in bytes."""
+
+    keyword: str
+    vr: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A whole DICOM object: `body` from `start` on is the data set, inflated where it was deflated (PS3.5 A.5)."""
+
+    body: bytes
+    start: int
+    implicit: bool
+    little: bool
+    transfer_syntax: str
+    sop_uid: str
+    pixels: PixelElement | None
+
+
+def outline(data: bytes) -> Outline:
+    """Walk all elements of a file and say where its data set and its pixels are.
+
+    Reads with and without preamble and file meta information (PS3.10 7.1); no value is copied except a deflated
+    data set. Raises NotDicom for anything else, and for bytes that end before a declared length or delimiter.
+    """
+    start = 132 if data[128:132] == b"DICM" else 0
+    if not start and data[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
+        raise NotDicom(_NOT_DICOM)
+    meta, start = _file_meta(data, start)
+    syntax = meta.get(0x00020010, "")
+    if syntax == DEFLATED:
+        data, start = _inflated(data[start:]), 0
+    if start >= len(data):
+        raise NotDicom(_CUT_OFF)
+    implicit, little = _encoding(data, start, syntax)
+    pixels = _Walker(data, little).dataset(start, len(data), implicit, 0)[1]
+    if not syntax:
+        syntax = IMPLICIT_LITTLE if implicit else EXPLICIT_LITTLE if little else EXPLICIT_BIG
+    return Outline(data, start, implicit, little, syntax, meta.get(0x00020003, ""), pixels)
+
+
+def _file_meta(data: bytes, at: int) -> tuple[dict[int, str], int]:
+    """UIDs of the file meta information, which is always explicit little endian, and where it ends."""
+    walker = _Walker(data, little=True)
+    found: dict[int, str] = {}
+    while data[at : at + 2] == b"\x02\x00":
+        tag, _, value, length = walker.element(at, implicit=False)
+        if value + length > len(data):
+            raise NotDicom(_CUT_OFF)
+        if tag in {0x00020010, 0x00020003}:
+            found[tag] = data[value : value + length].decode("ascii", "replace").strip("\0 ")
+        at = value + length
+    return found, at
+
+
+def _encoding(data: bytes, start: int, syntax: str) -> tuple[bool, bool]:
+    """(implicit, little endian) of the data set: what its first element shows goes before what is declared."""
+    known = data[start + 4 : start + 6] in _LONG | _SHORT
+    if syntax:
+        return (syntax == IMPLICIT_LITTLE and not known), syntax != EXPLICIT_BIG
+    little = not (known and data[start] == 0 and data[start + 1] != 0)
+    return not known, little
+
+
+def _inflated(data: bytes) -> bytes:
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        body = inflater.decompress(data, _INFLATED_LIMIT)
+    except zlib.error as fault:
+        raise NotDicom("The deflated part of the file is damaged; fetch or copy it again.") from fault
+    if inflater.unconsumed_tail:
+        raise NotDicom("The deflated part of the file is larger than this program takes.")
+    if not inflater.eof:
+        raise NotDicom(_CUT_OFF)
+    return body
+
+
+class _Walker:
+    """Steps from element to element (PS3.5 7.1 and 7.5) and never past the end of the bytes."""
+
+    def __init__(self, data: bytes, little: bool) -> None:
+        self.data = data
+        order = "<" if little else ">"
+        self.tag_and_length = struct.Struct(order + "HHI").unpack_from
+        self.tag_only = struct.Struct(order + "HH").unpack_from
+        self.short = struct.Struct(order + "H").unpack_from
+        self.long = struct.Struct(order + "I").unpack_from
+
+    def element(self, at: int, implicit: bool) -> tuple[int, bytes, int, int]:
+        """(tag, value representation, offset of the value, declared length) of the element at `at`."""
+        try:
+            group, number = self.tag_only(self.data, at)
+            vr = b"" if implicit else self.data[at + 4 : at + 6]
+            tag = group << 16 | number
+            # Some writers switch to implicit inside an explicit data set, and delimiters never carry a VR.
+            if group == 0xFFFE or not (vr.isalpha() and vr.isupper()):
+                return tag, b"", at + 8, self.long(self.data, at + 4)[0]
+            if vr in _LONG:
+                return tag, vr, at + 12, self.long(self.data, at + 8)[0]
+            return tag, vr, at + 8, self.short(self.data, at + 6)[0]
+        except struct.error as fault:
+            raise NotDicom(_CUT_OFF) from fault
+
+    def dataset(self, at: int, end: int, implicit: bool, depth: int) -> tuple[int, PixelElement | None]:
+        """Walk to `end` or to an item delimiter; where that is, and the pixel element met on the way."""
+        pixels = None
+        while at < end:
+            if end - at < 8 and not self.data[at:end].strip(b"\0"):
+                return end, pixels
+            tag, vr, value, length = self.element(at, implicit)
+            if tag == _ITEM_END and depth:
+                return value, pixels
+            at = self.sequence(value, implicit or vr == b"UN", depth) if length == _UNDEFINED else value + length
+            if at > end:
+                raise NotDicom(_CUT_OFF)
+            if tag in PIXEL_TAGS:
+                pixels = PixelElement(PIXEL_TAGS[tag], vr.decode() or "OW", value, at)
+        if depth:
+            raise NotDicom(_CUT_OFF)
+        return at, pixels
+
+    def sequence(self, at: int, implicit: bool, depth: int) -> int:
+        """Walk the items of a sequence or of encapsulated pixels up to and over the delimiter."""
+        if depth > _DEEPEST:
+            raise NotDicom("The file nests sequences deeper than this program follows.")
+        while True:
+            tag, _, value, length = self.element(at, implicit)
+            if tag == _SEQUENCE_END:
+                return value
+            if tag != _ITEM:
+                raise NotDicom("The file breaks off inside a sequence; fetch or copy it again.")
+            if length == _UNDEFINED:
+                at = self.dataset(value, len(self.data), implicit, depth + 1)[0]
+            else:
+                at = value + length
+            if at > len(self.data):
+                raise NotDicom(_CUT_OFF)

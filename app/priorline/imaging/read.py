@@ -1,0 +1,245 @@
+"""From the bytes of a DICOM object to its header; together with `decode` the only readers of tags here."""
+
+import io
+import logging
+import math
+import struct
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+
+from priorline.domain.patient import Identifier, Patient
+from priorline.errors import NotDicom
+from priorline.imaging.instance import InstanceHeader
+from priorline.imaging.outline import PIXEL_TAGS, Outline, outline
+
+PYDICOM_FAULTS: tuple[type[Exception], ...] = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What pydicom and the codecs behind it raise on damaged or unknown input (tried); all but our own mistakes."""
+
+PROJECTION = frozenset(("CR", "DX", "MG", "IO", "PX", "RF", "RG", "XA"))
+_LOSSY_SYNTAXES = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55, 81))
+
+_quiet_lock = threading.RLock()
+# pydicom writes values of the object, that is identifiers, into its messages.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+
+
+def read_header(data: bytes | BinaryIO | Path) -> InstanceHeader:
+    """The facts of one DICOM object without touching its pixels.
+
+    Follows minor deviations (no preamble, no file meta information, wrong value representations, bad numbers: the
+    field is then empty). Raises NotDicom for what is not DICOM or is cut off, OSError where a path cannot be read.
+    """
+    whole = outline(as_bytes(data))
+    with quiet_pydicom():
+        return header_of(whole, parse(whole))
+
+
+def as_bytes(data: bytes | BinaryIO | Path) -> bytes:
+    """The bytes of a file, however it is given."""
+    if isinstance(data, bytes):
+        return data
+    return data.read_bytes() if isinstance(data, Path) else data.read()
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Keep pydicom's warnings, which quote values of the object, to itself."""
+    # The lock, because the list of warning filters belongs to all threads of the process.
+    with _quiet_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def parse(whole: Outline) -> Dataset:
+    """The data set up to its pixels; raises NotDicom where pydicom cannot read it."""
+    stream = io.BytesIO(whole.body)
+    stream.seek(whole.start)
+    try:
+        return read_dataset(
+            stream, whole.implicit, whole.little, stop_when=lambda tag, _vr, _length: int(tag) in PIXEL_TAGS
+        )
+    except PYDICOM_FAULTS as fault:
+        raise NotDicom("The file is damaged: its elements cannot be read.") from fault
+
+
+def header_of(whole: Outline, ds: Dataset, frame: int = 0) -> InstanceHeader:
+    """The header of a parsed object; position, orientation and spacing are those of `frame`, from 0."""
+    frames = max(1, integer(ds, "NumberOfFrames") or 1)
+    rows, columns = integer(ds, "Rows") or 0, integer(ds, "Columns") or 0
+    sop_class = text(ds, "SOPClassUID")
+    sop_uid = text(ds, "SOPInstanceUID") or whole.sop_uid
+    if not sop_class and not sop_uid:
+        raise NotDicom("The file has neither a SOP class nor a SOP instance UID; it cannot be told what it is.")
+    modality = text(ds, "Modality")
+    spacing, spacing_kind = _spacing(ds, modality, frame)
+    return InstanceHeader(
+        sop_uid=sop_uid,
+        sop_class=sop_class,
+        transfer_syntax=whole.transfer_syntax,
+        study_uid=text(ds, "StudyInstanceUID"),
+        series_uid=text(ds, "SeriesInstanceUID"),
+        patient=_patient(ds),
+        modality=modality,
+        study_date=text(ds, "StudyDate"),
+        study_time=text(ds, "StudyTime"),
+        study_description=text(ds, "StudyDescription"),
+        series_description=text(ds, "SeriesDescription"),
+        series_number=integer(ds, "SeriesNumber"),
+        instance_number=integer(ds, "InstanceNumber"),
+        accession=text(ds, "AccessionNumber"),
+        institution=text(ds, "InstitutionName"),
+        body_part=text(ds, "BodyPartExamined"),
+        rows=max(0, rows),
+        columns=max(0, columns),
+        frames=frames,
+        samples=max(1, integer(ds, "SamplesPerPixel") or 1),
+        position=_position(ds, frame),
+        orientation=_orientation(ds, frame),
+        frame_of_reference=text(ds, "FrameOfReferenceUID"),
+        spacing=spacing,
+        spacing_kind=spacing_kind,
+        pixel_aspect=numbers(ds, "PixelAspectRatio", 2) or numbers(ds, "NominalScannedPixelSpacing", 2),
+        patient_orientation=texts(ds, "PatientOrientation"),
+        laterality=text(ds, "ImageLaterality") or text(ds, "Laterality"),
+        view_position=text(ds, "ViewPosition"),
+        image_type=texts(ds, "ImageType"),
+        burned_in=text(ds, "BurnedInAnnotation"),
+        lossy=text(ds, "LossyImageCompression") == "01" or whole.transfer_syntax in _LOSSY_SYNTAXES,
+        displayable=whole.pixels is not None and rows > 0 and columns > 0,
+        frame_positions=_each_frame(ds, frames, _position, "PlanePositionSequence"),
+        frame_orientations=_each_frame(ds, frames, _orientation, "PlaneOrientationSequence"),
+    )
+
+
+def raw(ds: Dataset, keyword: str) -> Any:
+    """The value of an element, None where it is missing or cannot be understood."""
+    try:
+        return ds.get(keyword)
+    except PYDICOM_FAULTS:
+        return None
+
+
+def text(ds: Dataset, keyword: str) -> str:
+    """The first value as text, stripped; "" where there is none."""
+    found = texts(ds, keyword)
+    return found[0] if found else ""
+
+
+def texts(ds: Dataset, keyword: str) -> tuple[str, ...]:
+    """All values as text, stripped."""
+    return tuple(str(entry).strip(" \0") for entry in _values(ds, keyword))
+
+
+def numbers(ds: Dataset, keyword: str, count: int) -> tuple[float, ...]:
+    """Exactly `count` finite numbers; () where there are fewer, or one of them is none."""
+    try:
+        found = tuple(float(entry) for entry in _values(ds, keyword)[:count])
+    except (TypeError, ValueError):
+        return ()
+    return found if len(found) == count and all(math.isfinite(entry) for entry in found) else ()
+
+
+def integer(ds: Dataset, keyword: str) -> int | None:
+    """The first value as a whole number; None where it is missing or none."""
+    found = numbers(ds, keyword, 1)
+    return int(found[0]) if found else None
+
+
+def items(ds: Dataset, keyword: str) -> list[Dataset]:
+    """The items of a sequence; empty where it is missing or is no sequence."""
+    value = raw(ds, keyword)
+    return list(value) if isinstance(value, pydicom.Sequence) else []
+
+
+def functional_group(ds: Dataset, macro: str, frame: int) -> Dataset | None:
+    """The first item of a functional group macro, of the frame before the shared one (PS3.3 C.7.6.16)."""
+    per_frame = raw(ds, "PerFrameFunctionalGroupsSequence")
+    shared = items(ds, "SharedFunctionalGroupsSequence")
+    own = [per_frame[frame]] if isinstance(per_frame, pydicom.Sequence) and frame < len(per_frame) else []
+    for group in (*own, *shared[:1]):
+        if found := items(group, macro):
+            return found[0]
+    return None
+
+
+def _values(ds: Dataset, keyword: str) -> list[Any]:
+    value = raw(ds, keyword)
+    if value is None or value == "" or isinstance(value, bytes | pydicom.Sequence):
+        return []
+    if isinstance(value, list | tuple | pydicom.multival.MultiValue):
+        return list(value)
+    return [value]
+
+
+def _patient(ds: Dataset) -> Patient:
+    identifier = Identifier(text(ds, "PatientID"), text(ds, "IssuerOfPatientID"))
+    return Patient(identifier, text(ds, "PatientName"), _date(text(ds, "PatientBirthDate")), text(ds, "PatientSex"))
+
+
+def _date(value: str) -> date | None:
+    digits = value.replace(".", "")
+    if len(digits) != 8 or not digits.isdecimal():
+        return None
+    try:
+        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+    except ValueError:
+        return None
+
+
+def _grouped(ds: Dataset, macro: str, keyword: str, count: int, frame: int) -> tuple[float, ...]:
+    group = functional_group(ds, macro, frame)
+    own = numbers(group, keyword, count) if group is not None else ()
+    return own or numbers(ds, keyword, count)
+
+
+def _position(ds: Dataset, frame: int) -> tuple[float, ...]:
+    return _grouped(ds, "PlanePositionSequence", "ImagePositionPatient", 3, frame)
+
+
+def _orientation(ds: Dataset, frame: int) -> tuple[float, ...]:
+    return _grouped(ds, "PlaneOrientationSequence", "ImageOrientationPatient", 6, frame)
+
+
+def _each_frame(ds: Dataset, frames: int, of: Any, macro: str) -> tuple[tuple[float, ...], ...]:
+    """One entry a frame where the frames say so themselves."""
+    per_frame = items(ds, "PerFrameFunctionalGroupsSequence")
+    if frames < 2 or len(per_frame) < frames or not any(macro in group for group in per_frame):
+        return ()
+    return tuple(of(ds, frame) for frame in range(frames))
+
+
+def _spacing(ds: Dataset, modality: str, frame: int) -> tuple[tuple[float, ...], str]:
+    """(row, column) distance in mm and whether it holds in the patient or at the detector (PS3.3 10.7)."""
+    pixel = _grouped(ds, "PixelMeasuresSequence", "PixelSpacing", 2, frame)
+    pixel = pixel if pixel and min(pixel) > 0 else ()
+    imager = numbers(ds, "ImagerPixelSpacing", 2)
+    imager = imager if imager and min(imager) > 0 else ()
+    if modality not in PROJECTION and not imager:
+        return pixel, "patient" if pixel else ""
+    # Without a calibration, Pixel Spacing of a projection only repeats what the detector says (PS3.3 10.7.1.3).
+    calibrated = bool(text(ds, "PixelSpacingCalibrationType")) or bool(imager and pixel and imager != pixel)
+    if pixel and calibrated:
+        return pixel, "patient"
+    return (imager or pixel), "detector" if imager or pixel else ""
