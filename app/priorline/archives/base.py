@@ -1,0 +1,165 @@
+"""What every kind of archive offers, and the values that pass through the door."""
+
+import struct
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from priorline.domain.patient import Patient
+from priorline.domain.study import SeriesAnswer, StudyAnswer
+
+# A UUID-derived root (PS3.5 B.2) needs no registration.
+IMPLEMENTATION_CLASS_UID = "2.25.239437281450872391860371926459123847651"
+IMPLEMENTATION_VERSION_NAME = "PRIORLINE_0"
+UID_LENGTH_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Limits in seconds for one association.
+
+    `connect` is for TCP, `acse` for the answer to the association request. `progress` is the longest time in which
+    nothing useful may come; a trickle of bytes is nothing. `query` bounds one whole query.
+    """
+
+    connect: float = 5.0
+    acse: float = 10.0
+    progress: float = 15.0
+    query: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class DicomPeer:
+    """A DICOM node of a hospital: whom to call, how many associations it stands at once and how long to wait.
+
+    `name` is the hospital as the user sees it; `patient_id_issuer` issues the numbers that come without an issuer.
+    """
+
+    name: str
+    ae_title: str
+    host: str
+    port: int
+    calling_ae_title: str
+    associations: int = 4
+    timeouts: Timeouts = field(default=Timeouts())
+    patient_id_issuer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FindSummary:
+    """How a search ended: `rows` taken, `dropped` rows (foreign or unusable), `cut` when the archive had too many."""
+
+    rows: int = 0
+    dropped: int = 0
+    cut: bool = False
+    cancelled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One instance as it came: the UIDs as announced by the sender, unchecked, and the encoded dataset, untouched."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax: str
+    dataset: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieveSummary:
+    """How a retrieval ended, in the archive's own counts (PS3.4 C.4.3.1) beside what was `received` here.
+
+    Never proof of completeness: that is decided by comparing instances. `status` is the final C-GET status.
+    """
+
+    completed: int
+    failed: int
+    warned: int
+    remaining: int
+    status: int
+    received: int = 0
+    cancelled: bool = False
+
+
+class Archive(Protocol):
+    """A source of studies; every method blocks, and raises ArchiveError when the archive cannot or will not."""
+
+    @property
+    def name(self) -> str:
+        """The hospital as the user sees it."""
+
+    def echo(self) -> float:
+        """Ask whether the archive is there; milliseconds from connecting to the answer."""
+
+    def find_studies(
+        self,
+        patient: Patient,
+        on_rows: Callable[[list[StudyAnswer]], None],
+        cancelled: Callable[[], bool],
+    ) -> FindSummary:
+        """Search the studies of one patient number; rows are handed over in small batches as they come.
+
+        Raises UsageError when the number cannot be asked for exactly.
+        """
+
+    def find_study(self, study_uid: str) -> StudyAnswer | None:
+        """Look up one study, None where the archive does not have it."""
+
+    def list_series(self, study_uid: str) -> list[SeriesAnswer]:
+        """List the series of a study."""
+
+    def list_instances(self, study_uid: str) -> dict[str, set[str]] | None:
+        """SOP Instance UIDs by Series Instance UID, None where the archive does not tell."""
+
+    def retrieve(
+        self,
+        study_uid: str,
+        series_uid: str | None,
+        sop_classes: Collection[str],
+        on_instance: Callable[[Received], None],
+        cancelled: Callable[[], bool],
+    ) -> RetrieveSummary:
+        """Fetch a study or one of its series, handing over each instance as it comes.
+
+        What `on_instance` raises ends the retrieval at once and is raised here. An empty `sop_classes` means unknown.
+        """
+
+
+def is_uid(value: str) -> bool:
+    """Whether text is a usable UID: digits and dots, 1 to 64 characters (PS3.5 9.1)."""
+    return 0 < len(value) <= UID_LENGTH_MAX and value.isascii() and value.replace(".", "").isdigit()
+
+
+def part10(received: Received, ae_title: str) -> bytes:
+    """A DICOM file (PS3.10 7.1) around a received dataset, whose bytes are kept as they are.
+
+    The preamble is zero, so no other file format can hide in it. `ae_title` names the sender.
+    """
+    meta = b"".join(
+        (
+            _element(0x0001, b"OB", b"\x00\x01"),
+            _element(0x0002, b"UI", _uid(received.sop_class_uid)),
+            _element(0x0003, b"UI", _uid(received.sop_instance_uid)),
+            _element(0x0010, b"UI", _uid(received.transfer_syntax)),
+            _element(0x0012, b"UI", _uid(IMPLEMENTATION_CLASS_UID)),
+            _element(0x0013, b"SH", _padded(IMPLEMENTATION_VERSION_NAME, b" ")),
+            _element(0x0016, b"AE", _padded(ae_title, b" ")),
+        )
+    )
+    length = _element(0x0000, b"UL", struct.pack("<L", len(meta)))
+    return b"".join((bytes(128), b"DICM", length, meta, received.dataset))
+
+
+def _element(number: int, vr: bytes, value: bytes) -> bytes:
+    if vr == b"OB":
+        return struct.pack("<HH2sHL", 2, number, vr, 0, len(value)) + value
+    return struct.pack("<HH2sH", 2, number, vr, len(value)) + value
+
+
+def _uid(value: str) -> bytes:
+    return _padded(value, b"\0")
+
+
+def _padded(value: str, padding: bytes) -> bytes:
+    encoded = value.encode("ascii", "replace")
+    return encoded + padding * (len(encoded) % 2)

@@ -1,0 +1,56 @@
+"""The door to a DICOM archive: C-ECHO, C-FIND and C-GET behind the `Archive` protocol."""
+
+from collections.abc import Callable, Collection
+
+from priorline.archives import dicom_find, dicom_get, dicom_session
+from priorline.archives.base import DicomPeer, FindSummary, Received, RetrieveSummary
+from priorline.domain.patient import Patient
+from priorline.domain.study import SeriesAnswer, StudyAnswer
+
+
+class DicomArchive:
+    """A DICOM node as an `Archive`; each call is one association, so calls may run in parallel threads."""
+
+    def __init__(self, peer: DicomPeer) -> None:
+        self.peer = peer
+
+    @property
+    def name(self) -> str:
+        """The hospital as the user sees it."""
+        return self.peer.name
+
+    def echo(self) -> float:
+        """C-ECHO; milliseconds from connecting to the answer."""
+        return dicom_session.echo(self.peer)
+
+    def find_studies(
+        self,
+        patient: Patient,
+        on_rows: Callable[[list[StudyAnswer]], None],
+        cancelled: Callable[[], bool],
+    ) -> FindSummary:
+        """C-FIND at STUDY level for exactly this patient number; raises UsageError for a pattern."""
+        return dicom_find.find_studies(self.peer, patient, on_rows, cancelled)
+
+    def find_study(self, study_uid: str) -> StudyAnswer | None:
+        """C-FIND of one study."""
+        return dicom_find.find_study(self.peer, study_uid)
+
+    def list_series(self, study_uid: str) -> list[SeriesAnswer]:
+        """C-FIND at SERIES level."""
+        return dicom_find.list_series(self.peer, study_uid)
+
+    def list_instances(self, study_uid: str) -> dict[str, set[str]] | None:
+        """C-FIND at IMAGE level, series by series; None where the archive does not answer that."""
+        return dicom_find.list_instances(self.peer, study_uid)
+
+    def retrieve(
+        self,
+        study_uid: str,
+        series_uid: str | None,
+        sop_classes: Collection[str],
+        on_instance: Callable[[Received], None],
+        cancelled: Callable[[], bool],
+    ) -> RetrieveSummary:
+        """C-GET of a study or a series."""
+        return dicom_get.retrieve(self.peer, study_uid, series_uid, sop_classes, on_instance, cancelled)

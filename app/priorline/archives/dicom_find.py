@@ -1,0 +1,211 @@
+"""C-FIND at a peer (PS3.4 C.4.1): exact keys out, only matching rows back."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+from pynetdicom.dimse_primitives import C_FIND
+from pynetdicom.presentation import build_context
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
+
+from priorline.archives.base import DicomPeer, FindSummary, is_uid
+from priorline.archives.dicom_session import (
+    CANCELLED,
+    PENDING,
+    Cancelled,
+    Session,
+    associate,
+    refused_status,
+    request,
+)
+from priorline.archives.translate import IDENTIFIER_LENGTH_MAX, Row, read_row, series_answer, study_answer
+from priorline.archives.watch import Fault
+from priorline.domain.patient import Patient
+from priorline.domain.study import SeriesAnswer, StudyAnswer
+from priorline.errors import ArchiveBroken, ArchiveRefused, UsageError
+
+MODEL = str(StudyRootQueryRetrieveInformationModelFind)
+SYNTAXES = ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"]
+ROWS_MAX = 2000
+BATCH = 20
+STUDY_KEYS = (
+    "PatientID IssuerOfPatientID PatientName PatientBirthDate PatientSex StudyInstanceUID StudyDate StudyTime "
+    "ModalitiesInStudy StudyDescription AccessionNumber NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances "
+    "InstanceAvailability"
+).split()
+SERIES_KEYS = "SeriesInstanceUID Modality SeriesNumber SeriesDescription NumberOfSeriesRelatedInstances".split()
+
+
+@dataclass
+class _Tally:
+    rows: int = 0
+    dropped: int = 0
+    cut: bool = False
+
+
+def find_studies(
+    peer: DicomPeer,
+    patient: Patient,
+    on_rows: Callable[[list[StudyAnswer]], None],
+    cancelled: Callable[[], bool],
+) -> FindSummary:
+    """Studies of exactly this patient number; foreign and unusable rows are dropped and counted."""
+    asked = exact_key(patient.identifier.value)
+    tally, batch = _Tally(), list[StudyAnswer]()
+    try:
+        with associate(peer, [build_context(MODEL, SYNTAXES)], cancelled) as session:
+            for row in _rows(session, _identifier("STUDY", STUDY_KEYS, PatientID=asked), tally):
+                answer = study_answer(row, peer.name, peer.patient_id_issuer)
+                if answer is None or answer.patient.identifier.value != asked:
+                    tally.dropped += 1
+                else:
+                    batch.append(answer)
+                if batch and (not tally.rows or len(batch) >= BATCH or not session.waiting()):
+                    _hand_over(session, batch, tally, on_rows)
+            if batch:
+                _hand_over(session, batch, tally, on_rows)
+    except Cancelled:
+        return FindSummary(tally.rows, tally.dropped, tally.cut, cancelled=True)
+    return FindSummary(tally.rows, tally.dropped, tally.cut)
+
+
+def _hand_over(
+    session: Session,
+    batch: list[StudyAnswer],
+    tally: _Tally,
+    on_rows: Callable[[list[StudyAnswer]], None],
+) -> None:
+    tally.rows += len(batch)
+    with session.watch.held():
+        on_rows(batch.copy())
+    batch.clear()
+
+
+def find_study(peer: DicomPeer, study_uid: str) -> StudyAnswer | None:
+    """One study by its UID, None where the archive does not have it."""
+    identifier = _identifier("STUDY", STUDY_KEYS, StudyInstanceUID=uid_key(study_uid))
+    with associate(peer, [build_context(MODEL, SYNTAXES)]) as session:
+        answers = [
+            study_answer(row, peer.name, peer.patient_id_issuer) for row in _rows(session, identifier, _Tally())
+        ]
+    return next((answer for answer in answers if answer and answer.study_uid == study_uid), None)
+
+
+def list_series(peer: DicomPeer, study_uid: str) -> list[SeriesAnswer]:
+    """The series of a study; each carries the SOP classes of the whole study, as series do not tell theirs."""
+    uid_key(study_uid)
+    with associate(peer, [build_context(MODEL, SYNTAXES)]) as session:
+        return _series(session, study_uid, _classes_in_study(session, study_uid))
+
+
+def study_classes(peer: DicomPeer, study_uid: str, cancelled: Callable[[], bool]) -> tuple[str, ...]:
+    """The SOP classes in a study, asked of its instances where the study level does not tell; maybe none."""
+    uid_key(study_uid)
+    with associate(peer, [build_context(MODEL, SYNTAXES)], cancelled) as session:
+        told = _classes_in_study(session, study_uid)
+        if told:
+            return told
+        found: set[str] = set()
+        for series in _series(session, study_uid, ()):
+            found |= _told_by_images(session, study_uid, series.series_uid, "SOPClassUID")
+    return tuple(sorted(found))
+
+
+def _classes_in_study(session: Session, study_uid: str) -> tuple[str, ...]:
+    identifier = _identifier("STUDY", ["SOPClassesInStudy"], StudyInstanceUID=study_uid)
+    rows = [row for row in _rows(session, identifier, _Tally()) if row.uid("StudyInstanceUID") == study_uid]
+    return tuple(sorted({uid for row in rows for uid in row.uids("SOPClassesInStudy")}))
+
+
+def list_instances(peer: DicomPeer, study_uid: str) -> dict[str, set[str]] | None:
+    """SOP Instance UIDs by series, from IMAGE level; None where the archive does not answer at that level."""
+    uid_key(study_uid)
+    with associate(peer, [build_context(MODEL, SYNTAXES)]) as session:
+        listed: dict[str, set[str]] = {}
+        for series in _series(session, study_uid, ()):
+            found = _told_by_images(session, study_uid, series.series_uid, "SOPInstanceUID")
+            if not found:
+                return None
+            listed[series.series_uid] = found
+    return listed
+
+
+def _series(session: Session, study_uid: str, classes: tuple[str, ...]) -> list[SeriesAnswer]:
+    identifier = _identifier("SERIES", SERIES_KEYS, StudyInstanceUID=study_uid)
+    found: dict[str, SeriesAnswer] = {}
+    for row in _rows(session, identifier, _Tally()):
+        answer = series_answer(row, classes)
+        if answer and row.uid("StudyInstanceUID") in ("", study_uid):
+            found.setdefault(answer.series_uid, answer)
+    return list(found.values())
+
+
+def _told_by_images(session: Session, study_uid: str, series_uid: str, keyword: str) -> set[str]:
+    """The values of one UID over the instances of a series; none where IMAGE level is refused."""
+    keys = sorted({"SOPInstanceUID", keyword})
+    identifier = _identifier("IMAGE", keys, StudyInstanceUID=study_uid, SeriesInstanceUID=series_uid)
+    try:
+        rows = list(_rows(session, identifier, _Tally(), limit=None))
+    except ArchiveRefused:
+        return set()
+    ours = [row for row in rows if row.uid("SeriesInstanceUID") in ("", series_uid)]
+    return {row.uid(keyword) for row in ours} - {""}
+
+
+def _rows(session: Session, identifier: Dataset, tally: _Tally, limit: int | None = ROWS_MAX) -> Iterator[Row]:
+    """Pending answers until the final one; `tally` counts what cannot be read and says when the limit cut it."""
+    limits = session.peer.timeouts
+    session.watch.phase(Fault.STALLED, limits.progress, limits.query)
+    session.limit_messages(IDENTIFIER_LENGTH_MAX)
+    context = session.context(MODEL)
+    session.send(request(C_FIND, MODEL), context, identifier)
+    count = 0
+    while True:
+        _, answer = session.receive()
+        if not isinstance(answer, C_FIND):
+            raise ArchiveBroken(f"{session.peer.name} answered a search with something else.")
+        if answer.Status not in PENDING:
+            break
+        session.watch.progress()
+        if count == limit:
+            tally.cut = True
+            session.abandon()
+            return
+        count += 1
+        row = read_row(answer.Identifier, context.transfer_syntax[0])
+        if row is None:
+            tally.dropped += 1
+        else:
+            yield row
+    # A warning (Bxxx) ends a search that was otherwise answered.
+    status = answer.Status or 0
+    if status not in (0, CANCELLED) and status >> 12 != 0xB:
+        raise refused_status(session.peer, status, "the search")
+
+
+def _identifier(level: str, returned: list[str], **keys: str) -> Dataset:
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = level
+    for keyword in returned:
+        setattr(identifier, keyword, None)
+    for keyword, value in keys.items():
+        setattr(identifier, keyword, value)
+    if not "".join(keys.values()).isascii():
+        identifier.SpecificCharacterSet = "ISO_IR 192"
+    return identifier
+
+
+def exact_key(value: str) -> str:
+    """A patient number as a matching key; raises UsageError where it would be a pattern or none at all."""
+    if not value.strip() or len(value) > 64 or any(char in "*?\\" or not char.isprintable() for char in value):
+        raise UsageError(
+            "This patient number cannot be searched for: it is empty, too long, or has one of * ? \\ in it."
+        )
+    return value.strip()
+
+
+def uid_key(value: str) -> str:
+    """A UID as a matching key; raises UsageError for anything that is not one."""
+    if not is_uid(value):
+        raise UsageError("This is not a UID: it may have digits and dots only, at most 64 of them.")
+    return value

@@ -1,0 +1,190 @@
+"""C-GET at a peer (PS3.4 C.4.3): instances come back in the same association, bytes untouched."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+from pynetdicom.dimse_primitives import C_GET, C_STORE
+from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet  # type: ignore[attr-defined]
+
+from priorline.archives.base import DicomPeer, Received, RetrieveSummary, is_uid
+from priorline.archives.dicom_find import SYNTAXES, study_classes, uid_key
+from priorline.archives.dicom_session import (
+    CANCELLED,
+    PENDING,
+    Cancelled,
+    Session,
+    associate,
+    refused_status,
+    request,
+)
+from priorline.archives.watch import Fault
+from priorline.errors import ArchiveBroken
+
+MODEL = str(StudyRootQueryRetrieveInformationModelGet)
+# 128 is the protocol's limit (PS3.8 9.3.2.2); one is the C-GET itself.
+STORAGE_CONTEXTS_MAX = 126
+# An archive may say "pending" while it loads from tape, but not without end.
+IDLE_PENDING_MAX = 10_000
+STORE_ACCEPTED = 0x0000
+
+UNCOMPRESSED = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
+COMPRESSED = (
+    "1.2.840.10008.1.2.4.90",  # JPEG 2000 lossless
+    "1.2.840.10008.1.2.4.91",  # JPEG 2000
+    "1.2.840.10008.1.2.4.80",  # JPEG-LS lossless
+    "1.2.840.10008.1.2.4.81",  # JPEG-LS near-lossless
+    "1.2.840.10008.1.2.4.70",  # JPEG lossless, first-order prediction
+    "1.2.840.10008.1.2.4.57",  # JPEG lossless
+    "1.2.840.10008.1.2.4.50",  # JPEG baseline
+    "1.2.840.10008.1.2.4.51",  # JPEG extended
+    "1.2.840.10008.1.2.5",  # RLE
+    "1.2.840.10008.1.2.1.99",  # deflated
+)
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
+# What studies commonly hold, for hospitals that do not tell; the most frequent first.
+COMMON_SOP_CLASSES = tuple(
+    _STORAGE + suffix
+    for suffix in (
+        "2 4 1.1 1 7 6.1 3.1 12.1 12.2 1.2 1.1.1 1.2.1 1.3 1.3.1 20 128 130 2.1 2.2 4.1 4.2 4.3 4.4 "
+        "13.1.1 13.1.2 13.1.3 13.1.4 13.1.5 12.1.1 12.2.1 6.2 7.1 7.2 7.3 7.4 88.11 88.22 88.33 88.34 88.35 "
+        "88.40 88.50 88.59 88.67 11.1 11.2 11.3 11.4 11.5 11.6 66 66.1 66.3 66.4 67 104.1 104.2 104.3 "
+        "77.1.1 77.1.4 77.1.5.1 77.1.5.4 9.1.1 9.1.2 9.1.3 481.1 481.2 481.3 481.5"
+    ).split()
+)[: STORAGE_CONTEXTS_MAX // 2]
+
+
+@dataclass
+class _Counts:
+    received: int = 0
+    idle: int = 0
+    last: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+
+def retrieve(
+    peer: DicomPeer,
+    study_uid: str,
+    series_uid: str | None,
+    sop_classes: Collection[str],
+    on_instance: Callable[[Received], None],
+    cancelled: Callable[[], bool],
+) -> RetrieveSummary:
+    """Fetch a study or a series; what `on_instance` raises aborts the association and is raised here."""
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = "STUDY" if series_uid is None else "SERIES"
+    identifier.StudyInstanceUID = uid_key(study_uid)
+    if series_uid is not None:
+        identifier.SeriesInstanceUID = uid_key(series_uid)
+    counts = _Counts()
+    try:
+        classes = _classes(sop_classes or study_classes(peer, study_uid, cancelled))
+        with associate(peer, _contexts(classes), cancelled, storage=classes) as session:
+            return _exchange(session, identifier, counts, on_instance)
+    except Cancelled:
+        return _summary(counts, CANCELLED, cancelled=True)
+
+
+def _exchange(
+    session: Session, identifier: Dataset, counts: _Counts, on_instance: Callable[[Received], None]
+) -> RetrieveSummary:
+    session.watch.phase(Fault.STALLED, session.peer.timeouts.progress)
+    session.send(request(C_GET, MODEL), session.context(MODEL), identifier)
+    while True:
+        context_id, message = session.receive()
+        if isinstance(message, C_STORE):
+            _take(session, context_id, message, counts, on_instance)
+        elif not isinstance(message, C_GET):
+            raise ArchiveBroken(f"{session.peer.name} answered a retrieval with something else.")
+        elif message.Status in PENDING:
+            _note_pending(session, message, counts)
+        else:
+            return _finished(session, message, counts)
+
+
+def _take(
+    session: Session,
+    context_id: int,
+    message: C_STORE,
+    counts: _Counts,
+    on_instance: Callable[[Received], None],
+) -> None:
+    context = session.storage_context(context_id)
+    if context is None or message.DataSet is None:
+        raise ArchiveBroken(f"{session.peer.name} sent an instance that was not agreed on.")
+    session.watch.progress()
+    received = Received(
+        sop_class_uid=str(message.AffectedSOPClassUID or ""),
+        sop_instance_uid=str(message.AffectedSOPInstanceUID or ""),
+        transfer_syntax=str(context.transfer_syntax[0]),
+        dataset=message.DataSet.getvalue(),
+    )
+    with session.watch.held():
+        on_instance(received)
+    counts.received += 1
+    session.send(_store_response(message), context)
+
+
+def _store_response(message: C_STORE) -> C_STORE:
+    response = C_STORE()
+    response.MessageIDBeingRespondedTo = message.MessageID
+    response.AffectedSOPClassUID = message.AffectedSOPClassUID
+    response.AffectedSOPInstanceUID = message.AffectedSOPInstanceUID
+    response.Status = STORE_ACCEPTED
+    return response
+
+
+def _note_pending(session: Session, message: C_GET, counts: _Counts) -> None:
+    now = _numbers(message)
+    if now != counts.last:
+        counts.last, counts.idle = now, 0
+        session.watch.progress()
+        return
+    counts.idle += 1
+    if counts.idle > IDLE_PENDING_MAX:
+        raise ArchiveBroken(f"{session.peer.name} promises instances without end and sends none.")
+
+
+def _finished(session: Session, message: C_GET, counts: _Counts) -> RetrieveSummary:
+    status = message.Status or 0
+    counts.last = _numbers(message)
+    if status not in (0, CANCELLED) and status >> 12 != 0xB:
+        raise refused_status(session.peer, status, "the retrieval")
+    return _summary(counts, status)
+
+
+def _numbers(message: C_GET) -> tuple[int, int, int, int]:
+    return (
+        message.NumberOfCompletedSuboperations or 0,
+        message.NumberOfFailedSuboperations or 0,
+        message.NumberOfWarningSuboperations or 0,
+        message.NumberOfRemainingSuboperations or 0,
+    )
+
+
+def _summary(counts: _Counts, status: int, *, cancelled: bool = False) -> RetrieveSummary:
+    completed, failed, warned, remaining = counts.last
+    return RetrieveSummary(completed, failed, warned, remaining, status, counts.received, cancelled)
+
+
+def _classes(sop_classes: Collection[str]) -> list[str]:
+    known = [uid for uid in dict.fromkeys(sop_classes) if is_uid(uid)]
+    return (known or list(COMMON_SOP_CLASSES))[:STORAGE_CONTEXTS_MAX]
+
+
+def _contexts(classes: list[str]) -> list[PresentationContext]:
+    """The C-GET and storage contexts, as many per SOP class as fit.
+
+    One context for each compressed transfer syntax lets the archive send each instance as it is stored; with fewer
+    contexts it has to choose one syntax for a whole SOP class.
+    """
+    room = STORAGE_CONTEXTS_MAX // len(classes)
+    if room > len(COMPRESSED):
+        groups = [list(UNCOMPRESSED), *([syntax] for syntax in COMPRESSED)]
+    elif room > 1:
+        groups = [list(UNCOMPRESSED), list(COMPRESSED)]
+    else:
+        groups = [[*UNCOMPRESSED, *COMPRESSED]]
+    storage = [build_context(UID(uid), list(group)) for uid in classes for group in groups]
+    return [build_context(MODEL, SYNTAXES), *storage]

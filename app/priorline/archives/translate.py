@@ -1,0 +1,227 @@
+"""C-FIND rows into the domain: the only place that knows the tags of answers, and that nobody encodes them right.
+
+Values are read from their raw bytes. The library's own conversion warns with the value in its text, and raises
+where a hospital deviates; here a bad value is an absent value.
+"""
+
+import re
+import struct
+import unicodedata
+from datetime import date, time
+from io import BytesIO
+
+from pydicom.charset import python_encoding
+from pydicom.datadict import tag_for_keyword
+from pydicom.uid import UID
+
+from priorline.archives.base import is_uid
+from priorline.domain.patient import Identifier, Patient
+from priorline.domain.study import SeriesAnswer, StudyAnswer
+
+TEXT_MAX = 256
+IDENTIFIER_LENGTH_MAX = 1 << 20
+JOINERS = "\u200c\u200d"
+DELIMITER_GROUP = 0xFFFE
+ITEM = 0xE000
+UNDEFINED_LENGTH = 0xFFFFFFFF
+LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
+ESCAPES = re.compile(rb"\x1b[ -/]+[0-~]")
+
+
+class Row:
+    """One answer with its values as clean text; `doubtful` once any of them needed a guess at its characters."""
+
+    def __init__(self, elements: dict[int, bytes]) -> None:
+        self._elements = elements
+        self.doubtful = False
+        terms = [term.strip() for term in self._raw("SpecificCharacterSet").decode("ascii", "replace").split("\\")]
+        declared = bool("".join(terms))
+        self._encodings = [python_encoding[term] for term in terms if term in python_encoding]
+        # The default repertoire is ASCII: with it, anything else is as good as undeclared.
+        self._known = declared and len(self._encodings) == len(terms) and set(self._encodings) != {"iso8859"}
+
+    def text(self, keyword: str) -> str:
+        """A value without control and direction characters, at most 256 characters."""
+        return cleaned(self._decoded(self._raw(keyword)))
+
+    def texts(self, keyword: str) -> tuple[str, ...]:
+        """The values of a multi-valued element that are not empty."""
+        parts = (cleaned(part) for part in self._decoded(self._raw(keyword)).split("\\"))
+        return tuple(part for part in parts if part)
+
+    def uid(self, keyword: str) -> str:
+        """A valid UID, or nothing."""
+        value = self._raw(keyword).decode("ascii", "replace").strip(" \0")
+        return value if is_uid(value) else ""
+
+    def uids(self, keyword: str) -> tuple[str, ...]:
+        """The valid UIDs of a multi-valued element."""
+        values = self._raw(keyword).decode("ascii", "replace").split("\\")
+        return tuple(value.strip(" \0") for value in values if is_uid(value.strip(" \0")))
+
+    def number(self, keyword: str) -> int | None:
+        """An integer string (IS) from 0 up, or None."""
+        value = self._raw(keyword).decode("ascii", "replace").strip(" \0")
+        return int(value) if value.isdecimal() and len(value) <= 12 else None
+
+    def day(self, keyword: str) -> date | None:
+        """A date (DA, also the old form with dots), or None."""
+        digits = self._raw(keyword).decode("ascii", "replace").strip(" \0").replace(".", "")
+        if len(digits) != 8 or not digits.isdecimal():
+            return None
+        try:
+            return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+        except ValueError:
+            return None
+
+    def clock(self, keyword: str) -> time | None:
+        """A time (TM, also the old form with colons), or None."""
+        digits = self._raw(keyword).decode("ascii", "replace").strip(" \0").replace(":", "")
+        whole = digits.split(".", 1)[0]
+        if not whole.isdecimal() or len(whole) not in (2, 4, 6):
+            return None
+        whole = whole.ljust(6, "0")
+        try:
+            return time(int(whole[:2]), int(whole[2:4]), int(whole[4:]))
+        except ValueError:
+            return None
+
+    def _raw(self, keyword: str) -> bytes:
+        return self._elements.get(tag_for_keyword(keyword) or 0, b"")
+
+    def _decoded(self, raw: bytes) -> str:
+        if raw.isascii() and b"\x1b" not in raw:
+            return raw.decode("ascii")
+        text = _declared_text(raw, self._encodings) if self._known else None
+        if text is not None:
+            self.doubtful = self.doubtful or (self._single_byte() and _reads_as_utf8(raw))
+            return text
+        self.doubtful = True
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError:
+            return raw.decode("latin-1")
+
+    def _single_byte(self) -> bool:
+        return len(self._encodings) == 1 and self._encodings[0].startswith(("latin", "iso8859", "iso_ir_1"))
+
+
+def _declared_text(raw: bytes, encodings: list[str]) -> str | None:
+    # The Japanese codecs of the ISO 2022 family read escapes themselves; the others know only what they switch to.
+    for encoding in reversed(encodings) if b"\x1b" in raw else encodings[:1]:
+        try:
+            return (raw if encoding.startswith("iso2022") else ESCAPES.sub(b"", raw)).decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return None
+
+
+def _reads_as_utf8(raw: bytes) -> bool:
+    # Text in a one-byte character set is almost never valid UTF-8 by chance: the declaration is then wrong.
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return not raw.isascii()
+
+
+def cleaned(text: str) -> str:
+    """Text without control, direction, private and line characters, stripped, at most 256 characters."""
+    kept = (
+        char
+        for char in text
+        if char in JOINERS or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+    )
+    return "".join(kept).strip()[:TEXT_MAX]
+
+
+def read_row(identifier: BytesIO | None, transfer_syntax: UID) -> Row | None:
+    """The dataset of one answer, None where it is missing, too large or not readable."""
+    encoded = b"" if identifier is None else identifier.getvalue()
+    if not encoded or len(encoded) > IDENTIFIER_LENGTH_MAX:
+        return None
+    try:
+        return Row(_elements(encoded, implicit=transfer_syntax.is_implicit_VR))
+    except struct.error:
+        return None
+
+
+def _elements(encoded: bytes, *, implicit: bool) -> dict[int, bytes]:
+    """Raw values by tag at the top level of a little-endian dataset (PS3.5 7.1), sequences left out.
+
+    Raises struct.error where the dataset ends too early.
+    """
+    found: dict[int, bytes] = {}
+    at = depth = 0
+    while at < len(encoded):
+        group, number = struct.unpack_from("<HH", encoded, at)
+        at, length = _length(encoded, at + 4, implicit or group == DELIMITER_GROUP)
+        if length == UNDEFINED_LENGTH:
+            depth += 1
+        elif group == DELIMITER_GROUP:
+            # Delimiters end what was opened; the content of an item of known length is stepped through.
+            depth -= number != ITEM
+        else:
+            value = struct.unpack_from(f"{length}s", encoded, at)[0]
+            at += length
+            if depth == 0:
+                found.setdefault(group << 16 | number, value)
+    return found
+
+
+def _length(encoded: bytes, at: int, implicit: bool) -> tuple[int, int]:
+    """Where the value begins, and its length."""
+    if implicit:
+        return at + 4, struct.unpack_from("<L", encoded, at)[0]
+    if encoded[at : at + 2] in LONG_VRS:
+        return at + 8, struct.unpack_from("<L", encoded, at + 4)[0]
+    return at + 4, struct.unpack_from("<H", encoded, at + 2)[0]
+
+
+def study_answer(row: Row, hospital: str, issuer: str) -> StudyAnswer | None:
+    """A study from a row at STUDY level (PS3.4 C.6.2.1), None without a usable Study Instance UID.
+
+    `issuer` stands in where the row does not say who issued the patient number.
+    """
+    uid = row.uid("StudyInstanceUID")
+    if not uid:
+        return None
+    sex = row.text("PatientSex").upper()
+    patient = Patient(
+        Identifier(row.text("PatientID"), row.text("IssuerOfPatientID") or issuer),
+        name=row.text("PatientName"),
+        birth_date=row.day("PatientBirthDate"),
+        sex=sex if sex in ("M", "F", "O") else "",
+    )
+    values = {
+        "modalities": row.texts("ModalitiesInStudy"),
+        "description": row.text("StudyDescription"),
+        "accession": row.text("AccessionNumber"),
+        "availability": row.text("InstanceAvailability"),
+    }
+    return StudyAnswer(
+        hospital=hospital,
+        study_uid=uid,
+        patient=patient,
+        study_date=row.day("StudyDate"),
+        study_time=row.clock("StudyTime"),
+        series=row.number("NumberOfStudyRelatedSeries"),
+        images=row.number("NumberOfStudyRelatedInstances"),
+        doubtful_text=row.doubtful,
+        **values,  # type: ignore[arg-type]
+    )
+
+
+def series_answer(row: Row, sop_classes: tuple[str, ...]) -> SeriesAnswer | None:
+    """A series from a row at SERIES level (PS3.4 C.6.2.1), None without a usable Series Instance UID."""
+    uid = row.uid("SeriesInstanceUID")
+    if not uid:
+        return None
+    return SeriesAnswer(
+        series_uid=uid,
+        modality=row.text("Modality"),
+        number=row.number("SeriesNumber"),
+        description=row.text("SeriesDescription"),
+        images=row.number("NumberOfSeriesRelatedInstances"),
+        sop_classes=sop_classes,
+    )

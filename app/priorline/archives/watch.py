@@ -1,0 +1,79 @@
+"""When an association is over: cancellation and deadlines in one place, asked by every thread that waits."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum, auto
+
+# Less than this in a whole no-progress interval is a trickle, not progress.
+PROGRESS_BYTES = 16384
+
+
+class Fault(Enum):
+    """Why an association ended before its work was done."""
+
+    CANCELLED = auto()
+    UNREACHABLE = auto()
+    CONNECT_SILENT = auto()
+    ACSE_SILENT = auto()
+    STALLED = auto()
+    TOO_SLOW = auto()
+    BROKEN = auto()
+    CLOSED = auto()
+
+
+class Watch:
+    """Cancellation and deadlines of one association; asked by every thread that waits on it.
+
+    The first fault stays. `check` is to be called at least every 50 ms by whoever waits.
+    """
+
+    def __init__(self, cancelled: Callable[[], bool]) -> None:
+        self.fault: Fault | None = None
+        self._cancelled = cancelled
+        self._bytes = 0
+        self._held = False
+        self.phase(Fault.STALLED, float("inf"))
+
+    def phase(self, silence: Fault, stall: float, whole: float = float("inf")) -> None:
+        """Begin a phase: `stall` seconds without progress end in the fault `silence`, `whole` bounds it all."""
+        self._silence, self._stall = silence, stall
+        self._progressed = time.monotonic()
+        self._deadline = self._progressed + whole
+
+    def progress(self) -> None:
+        """Note that something useful came."""
+        self._progressed, self._bytes = time.monotonic(), 0
+
+    def count(self, received: int) -> None:
+        """Note received bytes; enough of them are progress."""
+        self._bytes += received
+        if self._bytes >= PROGRESS_BYTES:
+            self.progress()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Stop the clocks while we, not the archive, take our time."""
+        began, self._held = time.monotonic(), True
+        try:
+            yield
+        finally:
+            self._deadline += time.monotonic() - began
+            self.progress()
+            self._held = False
+
+    def fail(self, fault: Fault) -> None:
+        """Record why it ended."""
+        self.fault = self.fault or fault
+
+    def check(self) -> bool:
+        """Whether waiting may go on."""
+        if self.fault is None:
+            now = time.monotonic()
+            if self._cancelled():
+                self.fail(Fault.CANCELLED)
+            elif not self._held and now > self._deadline:
+                self.fail(Fault.TOO_SLOW)
+            elif not self._held and now - self._progressed > self._stall:
+                self.fail(self._silence)
+        return self.fault is None
