@@ -1,0 +1,206 @@
+"""Writing into the cache: aside, made durable in groups, then named and entered in the index in one step."""
+
+import logging
+import os
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from priorline.cache.catalogue import OK, QUARANTINED, Catalogue, Entry
+from priorline.cache.files import CacheFiles, Owner, private_directory, sync_directory
+from priorline.cache.index import Index, faults
+from priorline.cache.seal import Data
+from priorline.errors import PriorlineError
+
+# A group is closed by itself when it gets this big: open files and what a crash can lose stay bounded.
+GROUP_FILES = 64
+GROUP_BYTES = 128 << 20
+
+CONFLICT = "The hospital sent another image under a number that is taken."
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A written file that has no name and no row yet."""
+
+    entry: Entry
+    path: Path
+    descriptor: int
+
+
+class Writer:
+    """The instances of this process that are written and not yet committed."""
+
+    def __init__(self, files: CacheFiles, index: Index, catalogue: Catalogue, owner: Owner) -> None:
+        self._files = files
+        self._index = index
+        self._catalogue = catalogue
+        self._owner = owner
+        self._lock = threading.Lock()
+        self._commit_lock = threading.Lock()
+        self._parts: list[Part] = []
+        self._claims: dict[tuple[str, str], bytes] = {}
+        self._lost: set[str] = set()
+
+    @property
+    def pending(self) -> int:
+        """How many instances wait for a commit."""
+        with self._lock:
+            return len(self._parts)
+
+    def claim(self, study: str, sop_uid: str, digest: bytes) -> bytes | None:
+        """Take a SOP Instance UID for a coming write; where it is taken, the digest of the one that has it."""
+        with self._lock:
+            taken = self._claims.get((study, sop_uid))
+            if taken is None:
+                self._claims[study, sop_uid] = digest
+            return taken
+
+    def release(self, study: str, sop_uid: str) -> None:
+        """Give a claim back after a write that failed."""
+        with self._lock:
+            self._claims.pop((study, sop_uid), None)
+
+    def has_lost(self, study: str) -> bool:
+        """Whether a group with an instance of this study failed since `forget_lost`."""
+        with self._lock:
+            return study in self._lost
+
+    def forget_lost(self, study: str) -> None:
+        """A new fetch of the study begins."""
+        with self._lock:
+            self._lost.discard(study)
+
+    def write(self, entry: Entry, pieces: Iterable[Data]) -> None:
+        """Write one container aside; raises CacheFull or CacheError, and then leaves nothing behind."""
+        path = self._owner.directory / f"{entry.handle}.part"
+        with faults():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+            try:
+                for piece in pieces:
+                    _write_all(descriptor, piece)
+            except BaseException:
+                os.close(descriptor)
+                path.unlink(missing_ok=True)
+                raise
+        with self._lock:
+            self._parts.append(Part(entry, path, descriptor))
+            full = len(self._parts) >= GROUP_FILES or sum(p.entry.size for p in self._parts) >= GROUP_BYTES
+        if full:
+            self.commit()
+
+    def commit(self) -> int:
+        """Make all that was written durable and visible, and say how many instances that were.
+
+        Raises CacheFull or CacheError; then nothing of this group is in the cache, and all earlier groups are.
+        """
+        # One at a time: who returns from here may rely on all that was written before, also by another thread.
+        with self._commit_lock:
+            with self._lock:
+                parts, self._parts = self._parts, []
+            try:
+                _make_durable(parts)
+                self._enter(parts)
+            except BaseException:
+                # A group holds what several lanes wrote, and only one of them sees this error.
+                with self._lock:
+                    self._lost.update(part.entry.study.handle for part in parts)
+                raise
+            finally:
+                with self._lock:
+                    for part in parts:
+                        self._claims.pop((part.entry.study.handle, part.entry.box.sop_uid), None)
+        return len(parts)
+
+    def _enter(self, parts: list[Part]) -> None:
+        named: list[Path] = []
+        try:
+            with self._index.transaction() as db:
+                for part in parts:
+                    self._enter_one(db, part, named)
+                # Names become durable before the row that promises them.
+                for directory in {path.parent for path in named}:
+                    sync_directory(directory)
+        except BaseException:
+            _remove(named + [part.path for part in parts])
+            raise
+
+    def _enter_one(self, db: sqlite3.Connection, part: Part, named: list[Path]) -> None:
+        entry = self._judged(db, part.entry)
+        if entry is None:
+            part.path.unlink(missing_ok=True)
+            return
+        target = self._files.object_path(entry.study.handle, entry.handle)
+        if private_directory(target.parent):
+            sync_directory(target.parent.parent)
+        part.path.rename(target)
+        named.append(target)
+        self._catalogue.insert(db, entry)
+
+    def _judged(self, db: sqlite3.Connection, entry: Entry) -> Entry | None:
+        """The entry as it is to be entered, given what other processes did meanwhile; None where it is not wanted."""
+        if db.execute("SELECT 1 FROM study WHERE handle = ?", (entry.study.handle,)).fetchone() is None:
+            log.warning("a study was removed from the cache while it was being fetched")
+            return None
+        if entry.state != OK:
+            return entry
+        shown = db.execute(
+            "SELECT digest FROM instance WHERE study = ? AND uid_mac = ? AND state = 'ok'",
+            (entry.study.handle, self._catalogue.instance_code(entry.box.sop_uid)),
+        ).fetchone()
+        if shown is None:
+            return entry
+        if shown["digest"] == entry.digest:
+            return None
+        return replace(entry, state=QUARANTINED, box=msgspec.structs.replace(entry.box, reason=CONFLICT))
+
+    def abandon(self) -> None:
+        """Drop what was not committed."""
+        with self._lock:
+            parts, self._parts = self._parts, []
+        for part in parts:
+            os.close(part.descriptor)
+        _remove(part.path for part in parts)
+
+
+def new_handle() -> str:
+    """A random name for an object: 32 hexadecimal digits that say nothing."""
+    return secrets.token_hex(16)
+
+
+def _write_all(descriptor: int, piece: Data) -> None:
+    view = memoryview(piece).cast("B")
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _make_durable(parts: list[Part]) -> None:
+    """Bring every file of the group to the disk; where that fails once, the whole group is given up.
+
+    A failed fsync is never tried again: the system may have dropped the pages and then reports success.
+    """
+    try:
+        with faults():
+            for part in parts:
+                os.fsync(part.descriptor)
+    except PriorlineError:
+        _remove(part.path for part in parts)
+        raise
+    finally:
+        for part in parts:
+            os.close(part.descriptor)
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError:
+            log.warning("a leftover in the cache could not be removed; it is swept later")
