@@ -62,6 +62,8 @@ def decoded_array(whole: Outline, ds: Dataset, layout: PixelFormat, frame: int) 
         _check_codestream(whole, ds, options, frame)
         if whole.transfer_syntax == _JPEG_EXTENDED and layout.stored > 8:
             return _twelve_bit_jpeg(whole, options, frame), layout.photometric
+    else:
+        _check_length(whole, options, frame)
     plugins = sorted(decoder.available_plugins, key=_TRUSTED.index) if decoder.is_encapsulated else [""]
     last: Exception = CannotDecode("There is no codec here for the transfer syntax of the object.")
     for plugin in plugins:
@@ -69,6 +71,12 @@ def decoded_array(whole: Outline, ds: Dataset, layout: PixelFormat, frame: int) 
             array, properties = decoder.as_array(_stream(whole), index=frame, decoding_plugin=plugin, **options)
         except PYDICOM_FAULTS as fault:
             last = fault
+            continue
+        except BaseException as fault:
+            # A codec in Rust (pylibjpeg-rle) panics on damaged streams; that class cannot be imported.
+            if type(fault).__name__ != "PanicException":
+                raise
+            last = CannotDecode("The compressed pixels are damaged.")
             continue
         native = array.astype(array.dtype.newbyteorder("="), copy=False)
         return native, str(properties["photometric_interpretation"])
@@ -102,6 +110,15 @@ def _options(whole: Outline, ds: Dataset, layout: PixelFormat) -> dict[str, Any]
     if isinstance(offsets, bytes) and isinstance(lengths, bytes):
         options["extended_offsets"] = (offsets, lengths)
     return options
+
+
+def _check_length(whole: Outline, options: dict[str, Any], frame: int) -> None:
+    """Refuse uncompressed pixels that end before the frame does; what follows them is no picture."""
+    there = whole.pixels.end - whole.pixels.start if whole.pixels else 0
+    samples = 2 if options["photometric_interpretation"] == "YBR_FULL_422" else options["samples_per_pixel"]
+    bits = options["rows"] * options["columns"] * samples * options["bits_allocated"]
+    if there * 8 < bits * (frame + 1):
+        raise CannotDecode("The object holds fewer pixels than its header says.")
 
 
 def _codestream(whole: Outline, options: dict[str, Any], frame: int) -> bytes:

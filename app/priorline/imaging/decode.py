@@ -96,7 +96,9 @@ def _unsigned(array: NDArray[Any], layout: PixelFormat) -> tuple[Pixels, float]:
     half = 1 << (layout.stored - 1) if layout.signed else 0
     if half:
         bits = bits ^ bits.dtype.type(half)
-    return np.ascontiguousarray(bits, dtype=np.uint8 if layout.stored <= 8 else np.uint16), float(-half)
+    if layout.stored <= 8:
+        return np.ascontiguousarray(bits, dtype=np.uint8), float(-half)
+    return np.ascontiguousarray(bits, dtype=np.uint16), float(-half)
 
 
 def _spread(array: NDArray[Any]) -> tuple[Pixels, float, float]:

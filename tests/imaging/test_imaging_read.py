@@ -1,0 +1,168 @@
+"""Headers of whole, deviating and damaged objects."""
+
+import io
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from priorline.domain.patient import Identifier
+from priorline.errors import NotDicom
+from priorline.imaging.read import read_header
+
+WHOLE = ["CT_small.dcm", "MR_small_RLE.dcm", "image_dfl.dcm", "MR_small_bigendian.dcm", "JPEG2000.dcm", "rtplan.dcm"]
+
+
+def shipped(name: str) -> bytes:
+    return Path(str(get_testdata_file(name))).read_bytes()
+
+
+def written(ds: Dataset) -> bytes:
+    out = io.BytesIO()
+    ds.save_as(out, enforce_file_format=True)
+    return out.getvalue()
+
+
+def projection(**elements: object) -> bytes:
+    ds = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    ds.Modality = "DX"
+    del ds.PixelSpacing
+    for keyword, value in elements.items():
+        setattr(ds, keyword, value)
+    return written(ds)
+
+
+def test_reads_the_facts_of_a_slice() -> None:
+    header = read_header(shipped("CT_small.dcm"))
+    assert header.patient.identifier == Identifier("1CT1", "")
+    assert header.patient.name == "CompressedSamples^CT1"
+    assert (header.modality, header.rows, header.columns, header.frames) == ("CT", 128, 128, 1)
+    assert header.orientation == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+    assert header.position == pytest.approx((-158.135803, -179.035797, -75.699997))
+    assert header.spacing == pytest.approx((0.661468, 0.661468))
+    assert header.spacing_kind == "patient"
+    assert header.displayable
+
+
+def test_takes_bytes_streams_and_paths_alike() -> None:
+    path = Path(str(get_testdata_file("CT_small.dcm")))
+    assert read_header(path) == read_header(path.read_bytes()) == read_header(io.BytesIO(path.read_bytes()))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.97])
+def test_an_object_that_is_cut_off_is_not_dicom(name: str, kept: float) -> None:
+    data = shipped(name)
+    assert read_header(data).sop_uid
+    with pytest.raises(NotDicom):
+        read_header(data[: int(len(data) * kept)])
+
+
+def test_encapsulated_pixels_need_their_delimiter() -> None:
+    data = shipped("MR_small_RLE.dcm")
+    end = data.rindex(b"\xfe\xff\xdd\xe0")
+    with pytest.raises(NotDicom):
+        read_header(data[:end])
+
+
+@pytest.mark.parametrize("data", [b"", b"DICM", bytes(4096), b"%PDF-1.7" + bytes(400), bytes(128) + b"DICM"])
+def test_other_bytes_are_not_dicom(data: bytes) -> None:
+    with pytest.raises(NotDicom):
+        read_header(data)
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+def test_reads_without_preamble_and_meta(syntax: str) -> None:
+    ds = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    bare = Dataset({element.tag: element for element in ds})
+    out = io.BytesIO()
+    implicit = syntax == ImplicitVRLittleEndian
+    pydicom.dcmwrite(out, bare, implicit_vr=implicit, little_endian=True, enforce_file_format=False)
+    header = read_header(out.getvalue())
+    assert (header.sop_uid, header.transfer_syntax) == (ds.SOPInstanceUID, syntax)
+
+
+def test_a_broken_field_is_empty_and_the_others_are_read() -> None:
+    data = shipped("CT_small.dcm").replace(
+        b"-158.135803\\-179.035797\\-75.699997", b"-158.135803\\notanumb.xy\\-75.699997"
+    )
+    header = read_header(data)
+    assert header.position == ()
+    assert header.rows == 128
+
+
+def test_birth_dates_are_dates_or_nothing() -> None:
+    assert read_header(projection(PatientBirthDate="19670203")).patient.birth_date == date(1967, 2, 3)
+    assert read_header(projection(PatientBirthDate="")).patient.birth_date is None
+
+
+@pytest.mark.parametrize(
+    ("elements", "spacing", "kind"),
+    [
+        ({}, (), ""),
+        ({"ImagerPixelSpacing": [0.2, 0.3]}, (0.2, 0.3), "detector"),
+        ({"PixelSpacing": [0.2, 0.3]}, (0.2, 0.3), "detector"),
+        ({"ImagerPixelSpacing": [0.2, 0.3], "PixelSpacing": [0.2, 0.3]}, (0.2, 0.3), "detector"),
+        ({"ImagerPixelSpacing": [0.2, 0.3], "PixelSpacing": [0.1, 0.15]}, (0.1, 0.15), "patient"),
+        ({"PixelSpacing": [0.1, 0.15], "PixelSpacingCalibrationType": "FIDUCIAL"}, (0.1, 0.15), "patient"),
+    ],
+)
+def test_spacing_of_projections(elements: dict[str, object], spacing: tuple[float, ...], kind: str) -> None:
+    header = read_header(projection(**elements))
+    assert (header.spacing, header.spacing_kind) == (spacing, kind)
+
+
+def enhanced() -> bytes:
+    """Three frames with shared orientation and spacing and positions of their own."""
+    ds = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    for keyword in (
+        "PixelSpacing",
+        "ImagePositionPatient",
+        "ImageOrientationPatient",
+        "RescaleSlope",
+        "RescaleIntercept",
+    ):
+        delattr(ds, keyword)
+    shared, measures, orientation = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing = [0.5, 0.75]
+    orientation.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [orientation]
+    ds.SharedFunctionalGroupsSequence = [shared]
+    ds.PerFrameFunctionalGroupsSequence = []
+    for n in range(3):
+        group, place, values, window = Dataset(), Dataset(), Dataset(), Dataset()
+        place.ImagePositionPatient = [0, 0, 5 * n]
+        values.RescaleSlope, values.RescaleIntercept = n + 1, -n
+        window.WindowCenter, window.WindowWidth = 10 * n, 100
+        group.PlanePositionSequence = [place]
+        group.PixelValueTransformationSequence, group.FrameVOILUTSequence = [values], [window]
+        ds.PerFrameFunctionalGroupsSequence.append(group)
+    ds.NumberOfFrames = 3
+    one = np.zeros((3, 128, 128), dtype=np.int16) + np.arange(3, dtype=np.int16)[:, None, None]
+    ds.PixelData = one.tobytes()
+    return written(ds)
+
+
+def test_functional_groups_of_an_enhanced_object() -> None:
+    header = read_header(enhanced())
+    assert header.frames == 3
+    assert header.spacing == (0.5, 0.75)
+    assert header.position == (0.0, 0.0, 0.0)
+    assert header.frame_positions == ((0.0, 0.0, 0.0), (0.0, 0.0, 5.0), (0.0, 0.0, 10.0))
+    assert set(header.frame_orientations) == {()} or header.orientation == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+
+def test_every_frame_has_its_own_values_place_and_window() -> None:
+    from priorline.imaging.decode import decode_frame
+    from priorline.imaging.windowing import output_values
+
+    frame = decode_frame(enhanced(), 2)
+    value = output_values(frame.mapping)[frame.array[0, 0]]
+    assert value == 2 * 3 - 2
+    assert frame.header.position == (0.0, 0.0, 10.0)
+    assert frame.mapping.windows[0].center == 20
