@@ -76,17 +76,24 @@ def test_gantry_tilt_is_told() -> None:
     assert stacks(axial(0, 5))[0].tilt == 0.0
 
 
-def test_orientation_size_series_and_frame_of_reference_split() -> None:
+def test_orientation_size_and_series_split() -> None:
     base = axial(0, 5)
     others = [
         image("o", position=(0.0, 0.0, 0.0), orientation=SAGITTAL),
         image("r", position=(0.0, 0.0, 0.0), orientation=AXIAL, rows=16),
         image("s", position=(0.0, 0.0, 0.0), orientation=AXIAL, series_uid="other"),
-        image("f", position=(0.0, 0.0, 0.0), orientation=AXIAL, frame_of_reference="other"),
     ]
-    assert sorted(len(stack.items) for stack in stacks([*base, *others])) == [1, 1, 1, 1, 2]
+    assert sorted(len(stack.items) for stack in stacks([*base, *others])) == [1, 1, 1, 2]
     slightly = image("n", position=(0.0, 0.0, 10.0), orientation=(1.0, 0.0001, 0.0, 0.0, 1.0, 0.0))
     assert len(stacks([*base, slightly])) == 1
+
+
+def test_slices_with_frames_of_reference_of_their_own_stay_together() -> None:
+    headers = [replace(header, frame_of_reference=header.sop_uid) for header in axial(0, 5)]
+    (stack,) = stacks(headers)
+    assert stack.frame_of_reference == ""
+    (same,) = stacks([replace(header, frame_of_reference="1.9") for header in axial(0, 5)])
+    assert same.frame_of_reference == "1.9"
 
 
 def test_projections_follow_their_numbers() -> None:

@@ -30,7 +30,7 @@ class SeriesStack:
     `items` are (SOP instance UID, frame from 0) in scroll order. `positions` are millimetres along `normal`, rising
     with the scroll order, one an item; both are empty without geometry. `spacing` is the usual distance in mm, 0.0
     unknown. `gaps` lists n where slices are missing between item n and n + 1; `duplicates` lists n where item n + 1
-    lies in the same place as item n. `even` is False where distances differ beside the gaps; `tilt` is the angle in
+    lies in the same place as item n. `frame_of_reference` is empty where the slices differ in it. `even` is False where distances differ beside the gaps; `tilt` is the angle in
     degrees between the line of the slices and the normal (gantry tilt), 0.0 below half a degree.
     """
 
@@ -66,7 +66,7 @@ class _Slice:
 def stacks(headers: Iterable[InstanceHeader]) -> tuple[SeriesStack, ...]:
     """The displayable instances as stacks, the same for every order of arrival.
 
-    A stack has one series, frame of reference, matrix size and orientation; a multi-frame instance is a stack of its
+    A stack has one series, matrix size and orientation; a multi-frame instance is a stack of its
     own (one for each orientation in it); images without geometry, such as projections, form one stack a series in
     the order of their instance numbers. An instance that came twice counts once.
     """
@@ -102,7 +102,8 @@ def _group(entry: _Slice, groups: dict[tuple[object, ...], list[_Slice]]) -> tup
     direction = normal(entry.orientation)
     if direction is None or len(entry.position) != 3:
         return header.series_uid, own
-    base = (header.series_uid, own, header.frame_of_reference, header.rows, header.columns)
+    # Not the frame of reference: some de-identified series (LIDC-IDRI) have a new one in each slice.
+    base = (header.series_uid, own, header.rows, header.columns)
     for key in groups:
         if key[:-1] == base and isinstance(key[-1], tuple) and _parallel(key[-1], entry.orientation):
             return key
@@ -137,7 +138,7 @@ def _stack(group: Sequence[_Slice]) -> SeriesStack:
         columns=header.columns,
         orientation=group[0].orientation,
         normal=tuple(float(part) for part in direction),
-        frame_of_reference=header.frame_of_reference,
+        frame_of_reference=_common_frame_of_reference(group),
         positions=positions,
         spacing=spacing,
         gaps=gaps,
@@ -145,6 +146,12 @@ def _stack(group: Sequence[_Slice]) -> SeriesStack:
         even=even,
         tilt=_tilt(ordered[0].position, ordered[-1].position, direction),
     )
+
+
+def _common_frame_of_reference(group: Sequence[_Slice]) -> str:
+    """The frame of reference of all; "" where they differ, so that nothing is lined up by it."""
+    found = {entry.header.frame_of_reference for entry in group}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _scroll_direction(direction: Vector) -> Vector:
