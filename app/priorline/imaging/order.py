@@ -30,8 +30,9 @@ class SeriesStack:
     `items` are (SOP instance UID, frame from 0) in scroll order. `positions` are millimetres along `normal`, rising
     with the scroll order, one an item; both are empty without geometry. `spacing` is the usual distance in mm, 0.0
     unknown. `gaps` lists n where slices are missing between item n and n + 1; `duplicates` lists n where item n + 1
-    lies in the same place as item n. `frame_of_reference` is empty where the slices differ in it. `even` is False where distances differ beside the gaps; `tilt` is the angle in
+    lies in the same place as item n. `even` is False where distances differ beside the gaps; `tilt` is the angle in
     degrees between the line of the slices and the normal (gantry tilt), 0.0 below half a degree.
+    `frame_of_reference` is empty where the slices differ in it.
     """
 
     series_uid: str
