@@ -1,0 +1,96 @@
+"""Text on images: small, quiet, and legible on white bone as on black air."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter
+
+from priorline.desk import theme
+
+LEADING = 18.0
+"""Height of one line of text on an image, in logical pixels."""
+
+_NEAR = ((-1, 0), (1, 0), (0, -1), (0, 1))
+_FAR = ((-2, 0), (2, 0), (0, -2), (0, 2), (-1.5, -1.5), (1.5, -1.5), (-1.5, 1.5), (1.5, 1.5))
+
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """How a piece of text looks."""
+
+    colour: str = theme.TEXT
+    pixels: int = theme.NORMAL
+    weight: QFont.Weight = QFont.Weight.Normal
+
+    @property
+    def font(self) -> QFont:
+        """The typeface in this size and weight."""
+        return _font(self.pixels, self.weight)
+
+    def width(self, text: str) -> float:
+        """How wide the text is, in logical pixels."""
+        return _metrics(self.pixels, self.weight).horizontalAdvance(text)
+
+    def elided(self, text: str, width: float) -> str:
+        """The text, its end replaced by an ellipsis where it is wider than `width`."""
+        return _metrics(self.pixels, self.weight).elidedText(text, Qt.TextElideMode.ElideRight, width)
+
+
+@lru_cache(maxsize=16)
+def _font(pixels: int, weight: QFont.Weight) -> QFont:
+    return theme.font(pixels, weight)
+
+
+@lru_cache(maxsize=16)
+def _metrics(pixels: int, weight: QFont.Weight) -> QFontMetricsF:
+    return QFontMetricsF(_font(pixels, weight))
+
+
+PLAIN = Ink()
+QUIET = Ink(theme.QUIET)
+STRONG = Ink(weight=QFont.Weight.DemiBold)
+AMBER = Ink(theme.PARTIAL, weight=QFont.Weight.DemiBold)
+LETTER = Ink(pixels=theme.LARGE, weight=QFont.Weight.DemiBold)
+
+
+def halo_text(painter: QPainter, x: float, baseline: float, text: str, ink: Ink) -> None:
+    """Draw text with a dark halo, which keeps it legible on any image."""
+    painter.setFont(ink.font)
+    x, baseline = round(x), round(baseline)
+    # Two rings of shifted copies keep the hinted glyphs, and cost a tenth of stroking their outlines.
+    painter.setPen(QColor(theme.HALO))
+    for across, down in _FAR + _NEAR:
+        painter.drawText(QPointF(x + across, baseline + down), text)
+    painter.setPen(QColor(ink.colour))
+    painter.drawText(QPointF(x, baseline), text)
+
+
+def halo_text_right(painter: QPainter, right: float, baseline: float, text: str, ink: Ink) -> None:
+    """Draw text with a dark halo that ends at `right`."""
+    halo_text(painter, right - ink.width(text), baseline, text, ink)
+
+
+def halo_text_centred(painter: QPainter, middle: float, baseline: float, text: str, ink: Ink) -> None:
+    """Draw text with a dark halo around the middle."""
+    halo_text(painter, middle - ink.width(text) / 2, baseline, text, ink)
+
+
+def paragraph(painter: QPainter, box: QRectF, text: str, ink: Ink) -> float:
+    """Draw centred text over as many lines as it needs; returns its height in logical pixels."""
+    flags = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap
+    painter.setFont(ink.font)
+    painter.setPen(QColor(ink.colour))
+    return painter.drawText(box, flags, text).height()
+
+
+def wrapped(text: str, width: float, ink: Ink) -> list[str]:
+    """The text broken at its middle dots into lines no wider than `width`; a longer part is elided."""
+    lines: list[str] = []
+    for part in text.split(" · ") if text else []:
+        joined = f"{lines[-1]} · {part}" if lines else part
+        if lines and ink.width(joined) <= width:
+            lines[-1] = joined
+        else:
+            lines.append(ink.elided(part, width))
+    return lines

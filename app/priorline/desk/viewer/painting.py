@@ -1,0 +1,143 @@
+"""A decoded frame on the screen: reduced, windowed, scaled and drawn, each step kept until it changes."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QImage, QPainter
+
+from priorline.desk.viewer.view_state import Area, ViewMatrix, ViewState
+from priorline.imaging import windowing
+from priorline.imaging.frame import DecodedFrame, Pixels
+
+Levels = NDArray[np.uint8]
+
+
+def reduced(pixels: Pixels, block: int, padding: tuple[int, int] | None = None) -> Pixels:
+    """Mean of `block` x `block` pixels as the type of the input; a remainder at the right and bottom is left out.
+
+    Values in `padding` (lowest, highest) do not count; a block of nothing else becomes padding. Without this,
+    values that nobody measured would arise at the rim of the padding.
+    """
+    rows, columns = pixels.shape[0] // block, pixels.shape[1] // block
+    used = pixels[: rows * block, : columns * block]
+    total = np.zeros((rows, columns, *pixels.shape[2:]), np.uint32)
+    count = np.full(total.shape, block * block, np.uint32) if padding is None else np.zeros_like(total)
+    for down in range(block):
+        for across in range(block):
+            part = used[down::block, across::block]
+            if padding is None:
+                total += part
+                continue
+            measured = (part < padding[0]) | (part > padding[1])
+            count += measured
+            total += np.where(measured, part, 0)
+    rounded = (total + count // 2) // np.maximum(count, 1)
+    mean: Pixels = rounded.astype(np.uint8) if pixels.dtype == np.uint8 else rounded.astype(np.uint16)
+    if padding is not None:
+        mean[count == 0] = padding[0]
+    return mean
+
+
+def levels_to_image(levels: Levels) -> QImage:
+    """A picture of display levels, (rows, columns) grey or (rows, columns, 3) red, green, blue."""
+    levels = np.ascontiguousarray(levels)
+    rows, columns = levels.shape[:2]
+    grey = levels.ndim == 2
+    kind = QImage.Format.Format_Grayscale8 if grey else QImage.Format.Format_RGB888
+    # The copy makes the picture own its bytes; Qt would otherwise read memory that numpy may free.
+    return QImage(levels.data, columns, rows, columns * (1 if grey else 3), kind).copy()
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What decides the display levels, beside the frame."""
+
+    block: int
+    window: object
+    voi_lut: int | None
+    invert: bool
+
+
+class FramePainter:
+    """Draws one frame at a time and keeps what the next drawing may use again.
+
+    Shrunk pictures are averaged over areas, so that no line or nodule falls between pixels; at one to one the
+    display levels reach the screen unchanged.
+    """
+
+    def __init__(self) -> None:
+        self._frame: DecodedFrame | None = None
+        self._reduced: dict[int, Pixels] = {}
+        self._look: _Look | None = None
+        self._picture = QImage()
+        self._scaled = QImage()
+
+    def forget(self) -> None:
+        """Let go of the frame and of everything made from it."""
+        self._frame = None
+        self._reduced.clear()
+        self._look = None
+        self._picture, self._scaled = QImage(), QImage()
+
+    def paint(self, painter: QPainter, frame: DecodedFrame, state: ViewState, view: ViewMatrix, area: Area) -> None:
+        """Draw the frame inside `area`; the painter's device decides how many device pixels a logical one has."""
+        ratio = painter.device().devicePixelRatioF()
+        across, down = view.across * ratio, view.down * ratio
+        block = max(1, math.floor(1.0 / max(across, down) + 1e-9))
+        picture = self._windowed(frame, state, min(block, *frame.array.shape[:2]))
+        painter.save()
+        painter.setClipRect(QRectF(area.x, area.y, area.width, area.height))
+        self._draw(painter, picture, QPointF(view.left, view.top), across * block, down * block)
+        painter.restore()
+
+    def _draw(self, painter: QPainter, picture: QImage, corner: QPointF, across: float, down: float) -> None:
+        ratio = painter.device().devicePixelRatioF()
+        width, height = picture.width() * across, picture.height() * down
+        if min(across, down) <= 1.0:
+            scaled = self._shrunk(picture, max(1, round(width)), max(1, round(height)))
+            scaled.setDevicePixelRatio(ratio)
+            painter.drawImage(corner, scaled)
+            return
+        target = QRectF(corner.x(), corner.y(), width / ratio, height / ratio)
+        # Qt interpolates 32-bit pictures twice as fast as grey ones; grey stays grey.
+        wide = picture.convertToFormat(QImage.Format.Format_RGB32)
+        painter.drawImage(target, wide, QRectF(wide.rect()))
+
+    def _windowed(self, frame: DecodedFrame, state: ViewState, block: int) -> QImage:
+        look = _Look(block, state.window, state.voi_lut, state.invert)
+        if frame is not self._frame:
+            self.forget()
+            self._frame = frame
+        if look != self._look:
+            self._picture = levels_to_image(self._levels(frame, state, block))
+            self._look, self._scaled = look, QImage()
+        return self._picture
+
+    def _levels(self, frame: DecodedFrame, state: ViewState, block: int) -> Levels:
+        pixels = frame.array
+        if block > 1:
+            if block not in self._reduced:
+                self._reduced = {block: reduced(frame.array, block, frame.mapping.padding)}
+            pixels = self._reduced[block]
+        table = windowing.display_table(frame.mapping, state.window, state.voi_lut, state.invert)
+        return windowing.apply(pixels, table)
+
+    def _shrunk(self, picture: QImage, width: int, height: int) -> QImage:
+        if (width, height) == (picture.width(), picture.height()):
+            return picture.copy()
+        if (width, height) != (self._scaled.width(), self._scaled.height()):
+            self._scaled = picture.scaled(
+                width,
+                height,
+                Qt.AspectRatioMode.IgnoreAspectRatio,
+                Qt.TransformationMode.SmoothTransformation,
+            )
+        return self._scaled
+
+
+def enlarges(view: ViewMatrix, ratio: float) -> bool:
+    """Whether some image pixel takes more than one device pixel, so that values between pixels are drawn."""
+    return max(view.across, view.down) * ratio > 1.0 + 1e-6
