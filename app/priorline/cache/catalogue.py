@@ -14,7 +14,7 @@ from priorline.cache.index import Index
 from priorline.cache.model import CacheStats, Presence, StoredInstance, StoredStudy
 from priorline.cache.vault import Vault
 from priorline.domain.study import StudyAnswer
-from priorline.errors import CacheDamaged
+from priorline.errors import CacheDamaged, CacheError
 
 T = TypeVar("T")
 
@@ -107,7 +107,7 @@ class Catalogue:
 
     def describe(self, db: sqlite3.Connection, study: OpenStudy, answer: StudyAnswer) -> None:
         """Write what a hospital says of the study into its row."""
-        sealed = self._vault.close_box(study.key, study.handle, msgspec.msgpack.encode(answer))
+        sealed = self._vault.close_box(study.key, study.handle, pack(answer))
         patient = self._vault.code("patient", answer.patient.identifier.value)
         db.execute(
             "UPDATE study SET sealed = ?, patient_mac = ?, hospital = ? WHERE handle = ?",
@@ -168,7 +168,7 @@ class Catalogue:
 
     def insert(self, db: sqlite3.Connection, entry: Entry) -> None:
         """Give an instance its row."""
-        sealed = self._vault.close_box(entry.study.key, entry.handle, msgspec.msgpack.encode(entry.box))
+        sealed = self._vault.close_box(entry.study.key, entry.handle, pack(entry.box))
         code, series = self.instance_code(entry.box.sop_uid), self._vault.code("series", entry.box.series_uid)
         db.execute(
             "INSERT INTO instance (handle, study, uid_mac, series_mac, sealed, size, digest, state)"
@@ -217,6 +217,14 @@ class Catalogue:
                 (handle,),
             )
             db.execute("DELETE FROM instance WHERE handle = ?", (handle,))
+
+
+def pack(value: StudyAnswer | Box) -> bytes:
+    """The bytes of a value for its sealed box; raises CacheError where a text in it is no text."""
+    try:
+        return msgspec.msgpack.encode(value)
+    except UnicodeEncodeError as error:
+        raise CacheError("The hospital sent text that is no text, so this image or study is not kept.") from error
 
 
 def _decode(content: bytes, kind: type[T]) -> T:

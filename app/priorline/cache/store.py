@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from priorline.cache.catalogue import OK, QUARANTINED, Box, Catalogue, Entry, OpenStudy
+from priorline.cache.catalogue import OK, QUARANTINED, Box, Catalogue, Entry, OpenStudy, pack
 from priorline.cache.files import INDEX, CacheFiles, Owner
 from priorline.cache.index import Index, faults
 from priorline.cache.keys import MasterKey
@@ -121,14 +121,10 @@ class Store:
         kept and the new one set apart (conflicting). With a reason in `quarantine` it is set apart and never shown.
         Raises CacheFull where the disk is full; then what was committed before is still there.
         """
+        box = Box(sop_uid, series_uid, header, quarantine)
+        pack(box)  # fails here, for this one alone, rather than in the commit of its group
         opened = self.catalogue.ensure_study(study, self._now())
-        entry = Entry(
-            new_handle(),
-            opened,
-            Box(sop_uid, series_uid, header, quarantine),
-            memoryview(data).nbytes,
-            self.vault.digest(data),
-        )
+        entry = Entry(new_handle(), opened, box, memoryview(data).nbytes, self.vault.digest(data))
         if quarantine:
             return self._set_apart(entry, data, AddOutcome.QUARANTINED, quarantine)
         taken = self._writer.claim(opened.handle, sop_uid, entry.digest)

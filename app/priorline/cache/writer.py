@@ -147,7 +147,7 @@ class Writer:
     def _judged(self, db: sqlite3.Connection, entry: Entry) -> Entry | None:
         """The entry as it is to be entered, given what other processes did meanwhile; None where it is not wanted."""
         if db.execute("SELECT 1 FROM study WHERE handle = ?", (entry.study.handle,)).fetchone() is None:
-            log.warning("a study was removed from the cache while it was being fetched")
+            log.info("a study was removed from the cache while it was being fetched")
             return None
         if entry.state != OK:
             return entry

@@ -1,0 +1,121 @@
+"""A writing process that is killed at any moment leaves whole instances or nothing."""
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from priorline.cache.keys import MasterKey
+from priorline.cache.store import Store
+from priorline.cache.verify import verify
+
+KEY = MasterKey(b"k" * 32, "file")
+STUDY = "1.2.840.99.1"
+
+CHILD = """
+import sys
+from pathlib import Path
+from priorline.cache.keys import MasterKey
+from priorline.cache.store import Store
+from priorline.domain.patient import Identifier, Patient
+from priorline.domain.study import StudyAnswer
+
+root, start = Path(sys.argv[1]), int(sys.argv[2])
+study = StudyAnswer("A", "1.2.840.99.1", Patient(Identifier("1")))
+with Store.open(root, MasterKey(b"k" * 32, "file")) as store:
+    store.begin_fetch(study, 0)
+    store.leases.take("1.2.840.99.1")
+    sys.stdout.write("ready\\n")
+    for number in range(start, start + 100_000):
+        store.add(study, f"1.2.{number}", "1.2", b"%d" % number, b"%d" % number * 3000)
+        if number % 5 == 4:
+            store.commit()
+            # All that is told from here on must outlive the process.
+            sys.stdout.write(f"{number}\\n")
+            sys.stdout.flush()
+"""
+
+
+def killed_writer(root: Path, start: int, lines: int, extra: int) -> int:
+    """The last number that a writer acknowledged before it was killed, a little after it had told `lines` lines."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(root), str(start)], stdout=subprocess.PIPE, text=True, env=environment
+    ) as child:
+        assert child.stdout is not None
+        told = [child.stdout.readline() for _ in range(lines + 1)]
+        sum(range(extra))  # spins for a moment that differs from round to round
+        os.kill(child.pid, signal.SIGKILL)
+        told += child.stdout.readlines()
+        return max((int(line) for line in told if line.endswith("\n") and line.strip().isdigit()), default=start - 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="only on Linux")
+def test_kill_leaves_whole_instances_and_all_that_was_acknowledged(tmp_path: Path) -> None:
+    root, chance = tmp_path / "cache", random.Random(7)
+    acknowledged: set[str] = set()
+    for turn in range(6):
+        start = turn * 100_000
+        last = killed_writer(root, start, chance.randrange(4), chance.randrange(200_000))
+        acknowledged |= {f"1.2.{number}" for number in range(start, last + 1)}
+        with sqlite3.connect(root / "index.sqlite") as db:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        db.close()
+        with Store.open(root, KEY) as store:
+            assert acknowledged <= store.sop_uids(STUDY)
+            for instance in store.instances(STUDY):
+                assert store.read(instance) == instance.header * 3000
+            assert verify(store).is_sound
+            assert list(store.files.incoming.rglob("*.part")) == []
+            assert not store.presence([STUDY])[STUDY].complete
+            assert store.leases.open_studies() == set()
+    assert acknowledged
+
+
+def test_leftovers_of_a_dead_owner_are_swept_and_those_of_a_living_one_stay(tmp_path: Path) -> None:
+    root = tmp_path / "cache"
+    with Store.open(root, KEY) as living:
+        dead = living.files.incoming / ("0" * 32)
+        dead.mkdir()
+        (dead / "owner.lock").touch()
+        (dead / ("1" * 32 + ".part")).write_bytes(b"half")
+        orphan = living.files.objects / "ab" / ("2" * 32 + ".obj")
+        orphan.parent.mkdir()
+        orphan.write_bytes(b"named, but never entered")
+        mine = next(path for path in living.files.incoming.iterdir() if path != dead)
+        with Store.open(root, KEY):
+            assert not dead.exists()
+            assert not orphan.exists()
+            assert (mine / "owner.lock").exists()
+        assert [path.name for path in living.files.incoming.iterdir()] == [mine.name]
+
+
+def test_a_commit_that_fails_on_the_way_leaves_no_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from priorline.domain.patient import Identifier, Patient
+    from priorline.domain.study import StudyAnswer
+    from priorline.errors import CacheError
+
+    study = StudyAnswer("A", STUDY, Patient(Identifier("1")))
+    with Store.open(tmp_path / "cache", KEY) as store:
+        for number in range(4):
+            store.add(study, f"1.2.{number}", "1.2", b"", b"data")
+        real, seen = Path.rename, [0]
+
+        def rename(self: Path, target: Path) -> Path:
+            seen[0] += 1
+            if seen[0] == 3:
+                raise OSError(5, "Input/output error")
+            return real(self, target)
+
+        monkeypatch.setattr(Path, "rename", rename)
+        with pytest.raises(CacheError):
+            store.commit()
+        monkeypatch.undo()
+        assert store.instances(STUDY) == []
+        assert verify(store).is_sound
+        assert list(store.files.incoming.rglob("*.part")) == []
