@@ -60,7 +60,7 @@ if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\\nexit 101\\n' > "$policy" && chmod 755 "$policy"
 fi
 new=1; [ -e /etc/init.d/orthanc ] && new=0
-install() { apt-get install -y -qq --no-install-recommends "$@" </dev/null; }
+install() { apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends "$@" </dev/null >/dev/null; }
 ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || apt-get update -qq
 install "$@" || { apt-get update -qq && install "$@"; } || exit 1
 if [ "$new" = 1 ] && [ -e /etc/init.d/orthanc ] && [ -d /run/systemd/system ]; then

@@ -1,5 +1,9 @@
 """The shipped files: found by name, fit to be loaded, and each kind with its licence."""
 
+import os
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -41,6 +45,23 @@ def test_the_typeface_has_three_weights_and_figures_of_equal_width(qtbot: QtBot)
         assert raw.supportsCharacter(ord("ł"))
         metrics = QFontMetricsF(font)
         assert len({metrics.horizontalAdvance(figure) for figure in "0123456789"}) == 1
+
+
+def test_an_installed_wheel_finds_what_it_ships(tmp_path: Path) -> None:
+    repo = Path(__file__).resolve().parent.parent
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=repo, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    look = "from priorline.resources import resource; print(resource('icons/app.svg'), resource('fonts'))"
+    # -P: the checkout must not answer in place of the wheel.
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", look], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    shipped = tmp_path / "site" / "priorline" / "resources"
+    assert done.stdout.split() == [str(shipped / "icons" / "app.svg"), str(shipped / "fonts")], done.stderr
 
 
 def test_fonts_and_icons_come_with_their_licences() -> None:
