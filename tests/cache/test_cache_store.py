@@ -1,8 +1,10 @@
 import errno
 import os
+import sqlite3
 import stat
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
 
@@ -274,6 +276,27 @@ def test_a_full_disk_is_said_clearly_and_costs_only_the_new(
     store.commit()
     assert {f"{STUDY}.1.1", f"{STUDY}.1.2"} <= store.sop_uids(STUDY)
     assert put(store, 8) is AddOutcome.STORED
+
+
+def test_a_full_disk_can_still_be_purged(sealed: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database needs room for its journal even to delete; the reserve is that room."""
+    for number in range(5):
+        put(sealed, number)
+    sealed.commit()
+    reserve = sealed.files.root / "reserve"
+    assert reserve.stat().st_size >= 1 << 20
+    real = sealed.index.transaction
+
+    def transaction() -> AbstractContextManager[sqlite3.Connection]:
+        if reserve.exists():
+            raise CacheFull("full")
+        return real()
+
+    monkeypatch.setattr(sealed.index, "transaction", transaction)
+    assert sealed.remove(STUDY) == 5
+    monkeypatch.undo()
+    assert (sealed.studies(), objects(sealed)) == ([], [])
+    assert reserve.exists()
 
 
 def test_a_failed_fsync_means_absent(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

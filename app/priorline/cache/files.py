@@ -5,6 +5,7 @@
     .priorline-cache          the marker: without it a directory that holds anything is refused
     CACHEDIR.TAG              asks backup programs to leave the cache out
     index.sqlite
+    reserve                   room that is given up so that a full disk can still be cleaned
     incoming/<owner>/owner.lock   locked by the operating system as long as the owner's process lives
     incoming/<owner>/<handle>.part
     objects/ab/<handle>.obj   ab: the start of the study's handle, so that a group of a study ends in one directory
@@ -18,14 +19,19 @@ import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from priorline.cache.index import faults
-from priorline.errors import CacheError
+from priorline.errors import CacheError, CacheFull
+
+T = TypeVar("T")
 
 MARKER = ".priorline-cache"
 INDEX = "index.sqlite"
+RESERVE_BYTES = 8 << 20  # the journal for removing a study of some thousand images
+_RESERVE = "reserve"
 _BACKUP_TAG = "CACHEDIR.TAG"
 _TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# The cache of Priorline: can be fetched again.\n"
 _OBJECT = re.compile(r"[0-9a-f]{32}\.obj")
@@ -55,6 +61,7 @@ class CacheFiles:
             files = cls(root)
             private_directory(files.objects)
             private_directory(files.incoming)
+            files.keep_reserve()
         return files
 
     def object_path(self, study: str, handle: str) -> Path:
@@ -92,6 +99,32 @@ class CacheFiles:
         if path.parent.is_symlink():
             raise CacheError("A directory of the cache is a link to somewhere else; remove the link.")
         path.unlink(missing_ok=True)
+
+    def in_need(self, action: Callable[[], T]) -> T:
+        """Do what makes room, or what must go on a full disk too; where it does not fit, on the reserve."""
+        try:
+            return action()
+        except CacheFull:
+            (self.root / _RESERVE).unlink(missing_ok=True)
+        try:
+            return action()
+        finally:
+            self.keep_reserve()
+
+    def keep_reserve(self) -> None:
+        """Set room aside, an eighth of what is free at most; where that fails, go on without."""
+        path = self.root / _RESERVE
+        try:
+            size = min(RESERVE_BYTES, shutil.disk_usage(self.root).free // 8)
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError:
+            return
+        try:
+            with os.fdopen(handle, "wb") as file:
+                # Written, not only made long: a sparse file would keep no room.
+                file.write(bytes(size))
+        except OSError:
+            path.unlink(missing_ok=True)
 
     def dead_owners(self) -> list[Path]:
         """The incoming directories whose process is gone; only to be asked while the index is held."""

@@ -38,11 +38,6 @@ class Leases:
             with self._index.transaction() as db:
                 db.execute("DELETE FROM lease WHERE owner = ? AND study = ?", (self._owner, study.handle))
 
-    def release_all(self) -> None:
-        """End all leases of this process."""
-        with self._index.transaction() as db:
-            db.execute("DELETE FROM lease WHERE owner = ?", (self._owner,))
-
     def open_studies(self) -> set[str]:
         """The UIDs of the studies that a living process has open."""
         live = self._files.live_owners()

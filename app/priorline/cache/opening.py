@@ -4,11 +4,23 @@ import logging
 import shutil
 import sqlite3
 
-from priorline.cache.files import CacheFiles
+from priorline.cache.files import CacheFiles, Owner
+from priorline.cache.index import Index
 from priorline.cache.vault import Vault
 from priorline.errors import CacheError
 
 log = logging.getLogger(__name__)
+
+
+def enter(files: CacheFiles, index: Index, vault: Vault) -> Owner:
+    """Check the key, sweep, and become one of the owners.
+
+    In one transaction: nobody can take the new owner for a dead one before it holds its lock.
+    """
+    with index.transaction() as db:
+        check_key(db, vault, files)
+        sweep(db, files)
+        return Owner(files)
 
 
 def check_key(db: sqlite3.Connection, vault: Vault, files: CacheFiles) -> None:

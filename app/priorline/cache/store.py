@@ -13,12 +13,12 @@ from priorline.cache.index import Index, faults
 from priorline.cache.keys import MasterKey
 from priorline.cache.leases import Leases
 from priorline.cache.model import Added, AddOutcome, CacheStats, Presence, StoredInstance, StoredStudy
-from priorline.cache.opening import check_key, sweep
+from priorline.cache.opening import enter
 from priorline.cache.seal import Data, container_size, read_object, segments
 from priorline.cache.vault import Vault
 from priorline.cache.writer import CONFLICT, Writer, new_handle
 from priorline.domain.study import StudyAnswer
-from priorline.errors import CacheDamaged
+from priorline.errors import CacheDamaged, CacheFull
 
 
 class Store:
@@ -46,13 +46,9 @@ class Store:
         cache, or where the cache was made with another key.
         """
         files, vault = CacheFiles.open(directory), Vault(key)
-        index = Index(files.root / INDEX)
+        index = files.in_need(lambda: Index(files.root / INDEX))
         try:
-            with index.transaction() as db:
-                check_key(db, vault, files)
-                sweep(db, files)
-                # Within the transaction: nobody can take the new owner for a dead one before it holds its lock.
-                store = cls(files, index, vault, Owner(files))
+            store = cls(files, index, vault, files.in_need(lambda: enter(files, index, vault)))
         except BaseException:
             index.close()
             raise
@@ -68,12 +64,11 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Commit what is pending, give up leases and close; a second call does nothing."""
+        """Commit what is pending and close, which ends the leases too; a second call does nothing."""
         if not self._owner.is_open:
             return
         try:
             self.commit()
-            self.leases.release_all()
         finally:
             self._writer.abandon()
             self._owner.close()
@@ -246,12 +241,14 @@ class Store:
     def remove(self, study_uid: str) -> int:
         """Remove a study, also an open one, and say how many instances went."""
         opened = self.catalogue.study(study_uid)
-        return self._remove(opened, spare_open=False) if opened else 0
+        return self.files.in_need(lambda: self._remove(opened, spare_open=False)) if opened else 0
 
     def remove_unless_open(self, study_uid: str) -> bool:
         """Remove a study that no living process has open; False where one has, or where it is not here."""
         opened = self.catalogue.study(study_uid)
-        return opened is not None and self._remove(opened, spare_open=True) >= 0
+        if opened is None:
+            return False
+        return self.files.in_need(lambda: self._remove(opened, spare_open=True)) >= 0
 
     def _remove(self, study: OpenStudy, *, spare_open: bool) -> int:
         with self.index.transaction() as db:
@@ -267,7 +264,8 @@ class Store:
 
     def purge(self, patient_id: str | None = None, issuer: str | None = None) -> int:
         """Remove all studies of a patient number (of any issuer where None), or all there are; how many went."""
-        self.commit()
+        with suppress(CacheFull):  # what does not fit any more is dropped, which is what is wanted
+            self.commit()
         wanted = [
             study.study_uid
             for study in self.studies(patient_id)
