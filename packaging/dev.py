@@ -71,8 +71,7 @@ exit 0
 
 
 class CannotGoOn(Exception):
-    """Something is missing that only a person can bring; the message says what."""
-
+    """Something is missing that only a person can bring; the message says X
 
 # --- running things
 
@@ -241,7 +240,7 @@ def test(args: list[str]) -> int:
 def check(args: list[str]) -> int:
     """Formatting, lint, types and architecture; all of them run, the first bad exit code counts."""
     if args:
-        raise CannotGoOn("check takes no arguments")
+        raise WrongUse("check takes no arguments")
     prepare(LOCK_DEV)
     steps: list[list[object]] = [
         [BIN / "ruff", "format", "--check", *SOURCES],
@@ -260,10 +259,10 @@ def bench(args: list[str]) -> int:
     """One measurement, or the names of all."""
     names = sorted(file.stem for file in BENCHES.glob("[!_]*.py"))
     if not args:
-        print("\n".join(names))
+        say(f"measurements: {', '.join(names) or 'none'}")
         return 0
     if args[0] not in names:
-        raise CannotGoOn(f"no such measurement; there are: {', '.join(names) or 'none'}")
+        raise WrongUse(f"no such measurement; there are: {', '.join(names) or 'none'}")
     prepare(LOCK_DEV)
     need_qt(screen=has_screen())
     return run(PYTHON, BENCHES / f"{args[0]}.py", *args[1:])
@@ -301,9 +300,9 @@ def main(argv: list[str]) -> int:
         return command(argv[1:])
     except CannotGoOn as reason:
         say(str(reason))
+        return reason.exit_code
     except KeyboardInterrupt:
         return 130
-    return 1
 
 
 if __name__ == "__main__":
