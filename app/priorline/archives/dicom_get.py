@@ -28,7 +28,6 @@ MODEL = str(StudyRootQueryRetrieveInformationModelGet)
 STORAGE_CONTEXTS_MAX = 126
 # An archive may say "pending" while it loads from tape, but not without end.
 IDLE_PENDING_MAX = 10_000
-STORE_ACCEPTED = 0x0000
 
 UNCOMPRESSED = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 COMPRESSED = (
@@ -123,16 +122,7 @@ def _take(
     with session.watch.held():
         on_instance(received)
     counts.received += 1
-    session.send(_store_response(message), context)
-
-
-def _store_response(message: C_STORE) -> C_STORE:
-    response = C_STORE()
-    response.MessageIDBeingRespondedTo = message.MessageID
-    response.AffectedSOPClassUID = message.AffectedSOPClassUID
-    response.AffectedSOPInstanceUID = message.AffectedSOPInstanceUID
-    response.Status = STORE_ACCEPTED
-    return response
+    session.accept(context_id, message)
 
 
 def _note_pending(session: Session, message: C_GET, counts: _Counts) -> None:

@@ -1,5 +1,6 @@
 """One association with a peer: opened, used for one exchange, closed; every way of failing becomes a typed error."""
 
+import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pydicom.uid import UID
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_STORE
 from pynetdicom.dsutils import encode
-from pynetdicom.pdu_primitives import A_ASSOCIATE, A_RELEASE
+from pynetdicom.pdu_primitives import A_ASSOCIATE, A_RELEASE, P_DATA
 from pynetdicom.presentation import PresentationContext, build_context, build_role
 from pynetdicom.transport import AddressInformation
 
@@ -29,6 +30,9 @@ from priorline.errors import (
 RELEASE_SECONDS = 2.0
 PENDING = (0xFF00, 0xFF01)
 CANCELLED = 0xFE00
+LAST_COMMAND_FRAGMENT = b"\x03"
+C_STORE_RSP = 0x8001
+NO_DATASET = 0x0101
 
 
 class Cancelled(Exception):
@@ -71,6 +75,14 @@ class Session:
             encoded = encode(identifier, syntax.is_implicit_VR, syntax.is_little_endian)
             message.Identifier = BytesIO(encoded or b"")
         self._association.dimse.send_msg(message, context.context_id or 1)
+
+    def accept(self, context_id: int, message: C_STORE) -> None:
+        """Answer a C-STORE with success (PS3.7 9.3.1.2)."""
+        # Encoded here, as the library takes longer over this answer than over the instance itself.
+        command = _store_response(message)
+        response = P_DATA()
+        response.presentation_data_value_list = [[context_id, LAST_COMMAND_FRAGMENT + command]]  # type: ignore[list-item]
+        self._association.dul.send_pdu(response)
 
     def receive(self) -> tuple[int, Any]:
         """The next message and the number of its context; raises ArchiveError, or Cancelled."""
@@ -169,6 +181,21 @@ def echo(peer: DicomPeer) -> float:
         if not isinstance(answer, C_ECHO) or answer.Status != 0:
             raise ArchiveRefused(f"{peer.name} answered, but refused the test of the connection.")
     return elapsed
+
+
+def _store_response(message: C_STORE) -> bytes:
+    uids = (str(message.AffectedSOPClassUID or ""), str(message.AffectedSOPInstanceUID or ""))
+    sop_class, sop_instance = (uid.encode("ascii", "replace") + b"\0" * (len(uid) % 2) for uid in uids)
+    elements = (
+        (0x0002, sop_class),
+        (0x0100, struct.pack("<H", C_STORE_RSP)),
+        (0x0120, struct.pack("<H", message.MessageID or 0)),
+        (0x0800, struct.pack("<H", NO_DATASET)),
+        (0x0900, struct.pack("<H", 0)),
+        (0x1000, sop_instance),
+    )
+    body = b"".join(struct.pack("<HHL", 0, number, len(value)) + value for number, value in elements)
+    return struct.pack("<HHLL", 0, 0, 4, len(body)) + body
 
 
 def request(kind: type[C_FIND] | type[C_GET], sop_class: str) -> Any:
