@@ -154,6 +154,15 @@ def test_a_shrunk_line_does_not_vanish(empty: Pane) -> None:
     assert middle(grabbed(empty))[..., 0].max() > 30
 
 
+def test_a_shrunk_image_is_averaged_over_areas(empty: Pane) -> None:
+    array = np.zeros((900, 900), np.uint16)
+    array[:, 1::3] = 255
+    grey = ValueMapping(bits=16, maximum=255, windows=(Window(128, 256),))
+    empty.set_content(CONTENT)
+    empty.set_frame(array, grey, HEADER)
+    assert middle(grabbed(empty)).mean() == pytest.approx(85, abs=2)
+
+
 def test_pixels_twice_as_high_as_wide_are_painted_so(empty: Pane) -> None:
     tall = replace(HEADER, spacing=(2.0, 1.0))
     empty.set_content(CONTENT)
@@ -266,6 +275,14 @@ def test_narrow_panes_wrap_who_the_patient_is_and_cut_nothing() -> None:
     assert "JANSEN, Piet van der" in said
     assert "14 Mar 1970" in said
     assert "today" in header.date or "today" in said
+
+
+def test_a_long_name_is_broken_not_cut() -> None:
+    name = "VAN OLDENBARNEVELT-DE LA FONTAINE, Wilhelmina Johanna"
+    header = layout_header(replace(CONTENT, patient=f"{name} · 14 Mar 1970"), 300)
+    said = " ".join(text for text, _ in header.lines)
+    assert name in said
+    assert "14 Mar 1970" in said
 
 
 def test_a_saved_picture_says_all_even_from_a_narrow_pane(monkeypatch: pytest.MonkeyPatch, pane: Pane) -> None:

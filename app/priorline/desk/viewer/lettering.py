@@ -86,11 +86,26 @@ def paragraph(painter: QPainter, box: QRectF, text: str, ink: Ink) -> float:
 
 def wrapped(text: str, width: float, ink: Ink) -> list[str]:
     """The text broken at its middle dots into lines no wider than `width`; a longer part is elided."""
+    return [ink.elided(line, width) for line in _packed(_parts(text), " · ", width, ink)]
+
+
+def wrapped_whole(text: str, width: float, ink: Ink) -> list[str]:
+    """As `wrapped`, but a part that is too long is broken between words, and only a single word is elided."""
+    words = [line.split(" ") for line in _packed(_parts(text), " · ", width, ink)]
+    return [ink.elided(line, width) for parts in words for line in _packed(parts, " ", width, ink)]
+
+
+def _parts(text: str) -> list[str]:
+    return text.split(" · ") if text else []
+
+
+def _packed(parts: list[str], joint: str, width: float, ink: Ink) -> list[str]:
+    """As many parts on each line as fit."""
     lines: list[str] = []
-    for part in text.split(" · ") if text else []:
-        joined = f"{lines[-1]} · {part}" if lines else part
+    for part in parts:
+        joined = f"{lines[-1]}{joint}{part}" if lines else part
         if lines and ink.width(joined) <= width:
             lines[-1] = joined
         else:
-            lines.append(ink.elided(part, width))
+            lines.append(part)
     return lines

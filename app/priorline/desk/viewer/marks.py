@@ -5,7 +5,7 @@ from PySide6.QtGui import QColor, QPainter, QPen
 
 from priorline.desk import theme
 from priorline.desk.viewer.corners import Corners
-from priorline.desk.viewer.lettering import LETTER, PLAIN, QUIET, halo_text, halo_text_centred, halo_text_right
+from priorline.desk.viewer.lettering import LETTER, PLAIN, halo_text, halo_text_centred, halo_text_right
 from priorline.desk.viewer.strip import margin
 from priorline.desk.viewer.view_state import Area
 from priorline.imaging.geometry import EdgeLetters
@@ -53,7 +53,7 @@ def paint_ruler(painter: QPainter, scale: float, kind: str, area: Area, corners:
     star = "*" if kind == "detector" else ""
     halo_text_right(painter, right + 12, top + tall + 17, f"{length} mm{star}", PLAIN)
     if star:
-        halo_text_right(painter, right + 12, top + tall + 33, "* at detector", QUIET)
+        halo_text_right(painter, right + 12, top + tall + 33, "* at detector", PLAIN)
 
 
 def _paint_bar(painter: QPainter, right: float, top: float, tall: float, parts: int) -> None:

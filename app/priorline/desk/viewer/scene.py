@@ -27,8 +27,11 @@ class Scene:
 
 def image_area(content: PaneContent, width: int, height: int) -> Area:
     """The part of a pane for its image: all below the header, in logical pixels."""
-    top = strip.layout_header(content, width).height
-    return Area(0, top, width, max(1.0, height - top))
+    return _below(strip.layout_header(content, width), width, height)
+
+
+def _below(header: strip.Header, width: int, height: int) -> Area:
+    return Area(0, header.height, width, max(1.0, height - header.height))
 
 
 def spoken(content: PaneContent) -> list[str]:
@@ -46,14 +49,15 @@ def paint(painter: QPainter, size: tuple[int, int], scene: Scene, frames: FrameP
         content = replace(content, state=PaneState.WAITING)
     painter.fillRect(QRectF(0, 0, width, height), QColor(theme.IMAGE_GROUND))
     painter.setRenderHint(QPainter.RenderHint.TextAntialiasing)
-    area = image_area(content, width, height)
+    header = strip.layout_header(content, width)
+    area = _below(header, width, height)
     if content.state is PaneState.IMAGE and frame is not None:
         _paint_image(painter, size, area, scene, frame, frames)
     else:
         paint_corners(painter, layout_corners(content, "", "", size))
         card.paint_card(painter, content, area)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    strip.paint_header(painter, strip.layout_header(content, width), width)
+    strip.paint_header(painter, header, width)
 
 
 def _paint_image(

@@ -16,6 +16,7 @@ from priorline.desk.viewer.lettering import (
     halo_text,
     halo_text_right,
     wrapped,
+    wrapped_whole,
 )
 
 _DATE = Ink(pixels=theme.LARGE, weight=QFont.Weight.DemiBold)
@@ -61,7 +62,7 @@ def layout_header(content: PaneContent, width: float) -> Header:
     beside = PLAIN.width(content.place) <= room or (PLAIN.width(content.hospital) + 60 <= room)
     place = PLAIN.elided(content.place, room) if beside and content.place else ""
     lines: list[tuple[str, Ink]] = [(text, STRONG) for text in dates[1:]]
-    lines += [(text, PLAIN) for text in wrapped(content.patient, inside, PLAIN)]
+    lines += [(text, PLAIN) for text in wrapped_whole(content.patient, inside, PLAIN)]
     if not beside:
         lines += [(text, QUIET) for text in wrapped(content.place, inside, QUIET)]
     return Header(content.role, date, place, tuple(lines))
