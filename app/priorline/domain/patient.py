@@ -46,8 +46,6 @@ def display_name(name: str) -> str:
 def name_tokens(name: str) -> frozenset[str]:
     """The parts of a name that compare: lower case, without accents, punctuation and Dutch or German prefixes."""
     alphabetic = unicodedata.normalize("NFKD", name.split("=", 1)[0])
-    letters = "".join(
-        char if char.isalnum() else " " for char in alphabetic if not unicodedata.combining(char)
-    )
+    letters = "".join(char if char.isalnum() else " " for char in alphabetic if not unicodedata.combining(char))
     words = letters.casefold().split()
     return frozenset(word for word in words if word not in NAME_PREFIXES)

@@ -1,0 +1,68 @@
+"""Between the window and its helpers: requests go down, events come up as Qt signals on the GUI thread."""
+
+import itertools
+import os
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+from priorline.config import Settings
+from priorline.work.decoders import Answer, Decoders, Wish
+from priorline.work.helper import Helper
+from priorline.work.messages import Cancel, Configure, Event, Request, Ticket, decode_courier_event
+
+
+class Bridge(QObject):
+    """The one door of the window to what runs outside it; every method returns at once."""
+
+    event = Signal(object)
+    frame = Signal(int, object)
+
+    def __init__(
+        self, settings: Settings, cache_directory: Path, state_directory: Path, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._numbers = itertools.count(1)
+        greeting = Configure(0, settings, str(cache_directory), str(state_directory))
+        self._courier = Helper("priorline.work.courier", decode_courier_event, self._heard, greeting)
+        decoders = max(1, min(3, (os.cpu_count() or 2) - 1))
+        self._decoders = Decoders(decoders, self._decoded)
+
+    def next_number(self) -> int:
+        """A number that no request had before."""
+        return next(self._numbers)
+
+    def send(self, request: Request) -> None:
+        """Ask the courier; the answers are `event` signals with the request's number."""
+        self._courier.send(request)
+
+    def cancel(self, number: int) -> None:
+        """Tell the courier that nobody wants this request any more."""
+        self._courier.tell(Cancel(number))
+
+    def want_frame(self, key: str, ticket: Ticket, frame: int) -> int:
+        """Ask for pixels that somebody looks for; a newer wish under `key` replaces an older one."""
+        number = self.next_number()
+        self._decoders.want(key, Wish(number, ticket, frame))
+        return number
+
+    def want_frame_later(self, key: str, ticket: Ticket, frame: int) -> int:
+        """Ask for pixels that may be looked for next."""
+        number = self.next_number()
+        self._decoders.want_later(key, Wish(number, ticket, frame))
+        return number
+
+    def helper_pids(self) -> tuple[int, ...]:
+        """Process numbers of courier and decoders."""
+        return (self._courier.pid, *self._decoders.pids)
+
+    def close(self) -> None:
+        """End all helpers."""
+        self._decoders.close()
+        self._courier.close()
+
+    def _heard(self, event: Event) -> None:
+        self.event.emit(event)  # From the reader thread; Qt queues it to the window's.
+
+    def _decoded(self, number: int, answer: Answer) -> None:
+        self.frame.emit(number, answer)

@@ -1,0 +1,200 @@
+"""The one patient of the window: the question to the hospitals, the timeline it fills, and what is in the cache.
+
+A new patient is a new `Case`; events of an older one carry other numbers and are dropped.
+"""
+
+from PySide6.QtCore import QObject, Signal
+
+from priorline.domain.patient import Patient
+from priorline.domain.region import RegionTable
+from priorline.domain.study import FetchReport, FetchState, HospitalReport, HospitalState, StudyAnswer
+from priorline.domain.timeline import Timeline, TimelineStudy
+from priorline.desk.bridge import Bridge
+from priorline.work.messages import (
+    AskPresence,
+    Event,
+    Fetch,
+    FetchEnded,
+    HospitalEnded,
+    InstanceArrived,
+    PatientKnown,
+    PresenceItem,
+    PresenceKnown,
+    ReadFolder,
+    Request,
+    RequestFailed,
+    Search,
+    SearchEnded,
+    StudiesFound,
+)
+
+
+class Case(QObject):
+    """Holds the timeline of one patient and keeps it up to date."""
+
+    changed = Signal()
+    patient_known = Signal()
+    searched = Signal()
+    failed = Signal(str)
+    fetch_progressed = Signal(str, int, int)
+    fetch_ended = Signal(object)
+    instance_arrived = Signal(str, object, int, int)
+
+    def __init__(self, bridge: Bridge, hospitals: tuple[str, ...], table: RegionTable, parent: QObject) -> None:
+        super().__init__(parent)
+        self._bridge, self._hospitals, self._table = bridge, hospitals, table
+        self.timeline: Timeline | None = None
+        self.presence: dict[str, PresenceItem] = {}
+        self.reports: dict[str, FetchReport] = {}
+        self.fetching: dict[str, tuple[int, int]] = {}
+        self._searches: set[int] = set()
+        self._fetches: dict[int, str] = {}
+        self._current_uid = ""
+        bridge.event.connect(self._take)
+
+    @property
+    def patient(self) -> Patient | None:
+        """Who the window is about."""
+        return self.timeline.context if self.timeline else None
+
+    @property
+    def searching(self) -> bool:
+        """True until every hospital has ended."""
+        return bool(self._searches)
+
+    def ask(self, patient: Patient | None, study_uid: str = "", reason: str = "") -> None:
+        """Start the question to all hospitals."""
+        self._current_uid = study_uid
+        self._send_search(Search(self._bridge.next_number(), patient, study_uid, (), reason))
+
+    def ask_folder(self, directory: str) -> None:
+        """The current study is in a folder; the hospitals are asked once its patient is known."""
+        self._send_search(ReadFolder(self._bridge.next_number(), directory))
+
+    def retry(self, hospital: str) -> None:
+        """Ask one hospital again."""
+        if self.timeline is None:
+            return
+        self.timeline.report(HospitalReport(hospital, HospitalState.ASKING))
+        self._send_search(Search(self._bridge.next_number(), self.timeline.context, "", (hospital,)))
+        self.changed.emit()
+
+    def study(self, study_uid: str) -> TimelineStudy | None:
+        """A study on the line."""
+        studies = self.timeline.studies() if self.timeline else ()
+        return next((study for study in studies if study.study_uid == study_uid), None)
+
+    def current(self) -> TimelineStudy | None:
+        """The study that is being read."""
+        return self.study(self._current_uid)
+
+    def set_current(self, study_uid: str) -> None:
+        """Name the study that is being read."""
+        self._current_uid = study_uid
+        if self.timeline is not None:
+            self.timeline.set_current(study_uid)
+            self.changed.emit()
+
+    def fetch(self, study: TimelineStudy) -> None:
+        """Retrieve a study unless that is under way, or nothing of it is missing."""
+        uid = study.study_uid
+        here = self.presence.get(uid)
+        if uid in self._fetches.values() or (here and here.complete):
+            return
+        number = self._bridge.next_number()
+        self._fetches[number] = uid
+        self.fetching[uid] = (here.images if here else 0, study.images or 0)
+        self._bridge.send(Fetch(number, study.best))
+        self.changed.emit()
+
+    def close(self) -> None:
+        """Stop everything that was asked for this patient."""
+        self._bridge.event.disconnect(self._take)
+        for number in (*self._searches, *self._fetches):
+            self._bridge.cancel(number)
+
+    def _send_search(self, request: Request) -> None:
+        self._searches.add(request.number)
+        self._bridge.send(request)
+
+    def _take(self, event: Event) -> None:
+        if event.number in self._searches:
+            self._take_search(event)
+        elif event.number in self._fetches:
+            self._take_fetch(event)
+        elif isinstance(event, PresenceKnown):
+            self.presence.update(event.studies)
+            self.changed.emit()
+
+    def _take_search(self, event: Event) -> None:
+        match event:
+            case PatientKnown():
+                self._know(event)
+            case StudiesFound() if self.timeline:
+                self._add(event.answers)
+            case HospitalEnded() if self.timeline:
+                self.timeline.report(event.report)
+                self.changed.emit()
+            case SearchEnded():
+                self._searches.discard(event.number)
+                self.searched.emit()
+            case RequestFailed():
+                self._searches.discard(event.number)
+                self._fail_search(event.message)
+
+    def _know(self, event: PatientKnown) -> None:
+        if self.timeline is None:
+            self.timeline = Timeline(event.patient, self._hospitals, self._table, event.local_numbers)
+            self.patient_known.emit()
+        if event.current is not None:
+            self._current_uid = event.current.study_uid
+            self._add((event.current,))
+            if event.current.hospital not in self._hospitals:
+                self.ask(event.patient, event.current.study_uid)
+        self.timeline.set_current(self._current_uid)
+        self.changed.emit()
+
+    def _add(self, answers: tuple[StudyAnswer, ...]) -> None:
+        if self.timeline is None:
+            return
+        self.timeline.add(answers)
+        uids = tuple(answer.study_uid for answer in answers)
+        self._bridge.send(AskPresence(self._bridge.next_number(), uids))
+        self.changed.emit()
+
+    def _fail_search(self, message: str) -> None:
+        """A question that could not be asked leaves no hospital in "asking"."""
+        if self.timeline is not None:
+            for report in self.timeline.coverage().reports:
+                if report.state is HospitalState.ASKING:
+                    self.timeline.report(HospitalReport(report.hospital, HospitalState.FAILED, message=message))
+        self.failed.emit(message)
+        self.searched.emit()
+        self.changed.emit()
+
+    def _take_fetch(self, event: Event) -> None:
+        uid = self._fetches[event.number]
+        match event:
+            case InstanceArrived():
+                self.fetching[uid] = (event.received, event.expected)
+                self.presence[uid] = PresenceItem(event.received, complete=False)
+                self.instance_arrived.emit(uid, event.instance, event.received, event.expected)
+                self.fetch_progressed.emit(uid, event.received, event.expected)
+            case FetchEnded():
+                self._end_fetch(event.number, event.report)
+            case RequestFailed():
+                study = self.study(uid)
+                hospital = study.best.hospital if study else ""
+                self._end_fetch(event.number, _failed(uid, hospital, event.message))
+
+    def _end_fetch(self, number: int, report: FetchReport) -> None:
+        self._fetches.pop(number)
+        self.fetching.pop(report.study_uid, None)
+        self.reports[report.study_uid] = report
+        self._bridge.send(AskPresence(self._bridge.next_number(), (report.study_uid,)))
+        self.fetch_ended.emit(report)
+        self.changed.emit()
+
+
+def _failed(study_uid: str, hospital: str, message: str) -> FetchReport:
+    return FetchReport(study_uid, hospital, FetchState.FAILED, message=message)

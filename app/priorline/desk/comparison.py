@@ -1,0 +1,161 @@
+"""The two panes: the current study and a prior, fetched when they are not here, each with the words about it."""
+
+from dataclasses import replace
+
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtWidgets import QSplitter, QWidget
+
+from priorline.desk import wording
+from priorline.desk.bridge import Bridge
+from priorline.desk.case import Case
+from priorline.desk.viewer.content import PaneContent, PaneState, Role
+from priorline.desk.viewer.frames import FrameCache
+from priorline.desk.viewer.pane import Pane
+from priorline.desk.viewer.presenter import StudyPresenter
+from priorline.domain.identity import Identity
+from priorline.domain.study import FetchReport, FetchState
+from priorline.domain.timeline import TimelineStudy
+
+NO_CURRENT = "No current study was given. Choose one on the line and press Enter."
+NO_PRIOR = "Choose a prior on the line and press Enter."
+
+
+class Comparison(QObject):
+    """Decides what is in which pane; the presenters do the showing."""
+
+    changed = Signal()
+    shown = Signal(str)
+
+    def __init__(self, bridge: Bridge, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.splitter = QSplitter(Qt.Orientation.Horizontal, parent)
+        self.splitter.setChildrenCollapsible(False)
+        self.splitter.setHandleWidth(2)
+        self._frames = FrameCache()
+        self._case: Case | None = None
+        self.current = self._make("current", bridge)
+        self.prior = self._make("prior", bridge)
+        self._activate(self.current.pane)
+        self.clear()
+
+    def clear(self) -> None:
+        """No patient: nothing of the last one stays on the screen or in memory."""
+        self._case = None
+        self._frames.clear()
+        self.current.clear()
+        self.prior.clear()
+        self._invite()
+
+    def begin(self, case: Case) -> None:
+        """Show studies of this case from now on."""
+        self.clear()
+        self._case = case
+        case.instance_arrived.connect(self._arrived)
+        case.fetch_ended.connect(self._fetched)
+        case.changed.connect(self._describe)
+
+    def open_current(self, study: TimelineStudy) -> None:
+        """The study that is being read, on the left."""
+        self._open(self.current, study, "CURRENT")
+
+    def open_prior(self, study: TimelineStudy) -> None:
+        """A study to compare with, on the right; one that is not certainly of this patient stays shut."""
+        self._open(self.prior, study, "PRIOR")
+
+    def maximise(self, pane: Pane) -> None:
+        """One pane alone, or both again."""
+        other = self.prior.pane if pane is self.current.pane else self.current.pane
+        other.setVisible(not other.isVisible())
+
+    def other_pane(self) -> None:
+        """Move the keys to the other pane."""
+        pane = self.prior.pane if self.current.pane.active else self.current.pane
+        pane.setFocus()
+        self._activate(pane)
+
+    def _make(self, key: str, bridge: Bridge) -> StudyPresenter:
+        pane = Pane(self.splitter)
+        self.splitter.addWidget(pane)
+        pane.activated.connect(lambda: self._activate(pane))
+        pane.maximise_requested.connect(lambda: self.maximise(pane))
+        presenter = StudyPresenter(bridge, pane, self._frames, key)
+        presenter.shown.connect(self.shown)
+        return presenter
+
+    def _activate(self, pane: Pane) -> None:
+        for one in (self.current.pane, self.prior.pane):
+            one.set_active(one is pane)
+
+    def _open(self, presenter: StudyPresenter, study: TimelineStudy, role: Role) -> None:
+        case = self._case
+        if case is None or case.patient is None:
+            return
+        if study.match.outcome is not Identity.SAME:
+            presenter.clear()
+            presenter.pane.set_content(PaneContent(PaneState.OTHER_PATIENT, role=role))
+            self.changed.emit()
+            return
+        presenter.open(study.study_uid, case.patient, self._content(study, role))
+        case.fetch(study)
+        self.changed.emit()
+
+    def _arrived(self, study_uid: str, instance: object, _received: int, _expected: int) -> None:
+        for presenter in (self.current, self.prior):
+            if presenter.study_uid == study_uid:
+                presenter.add(instance)  # type: ignore[arg-type]
+
+    def _fetched(self, report: FetchReport) -> None:
+        self._describe()
+
+    def _describe(self) -> None:
+        """Keep the words of both panes true: counts grow, fetches end."""
+        case = self._case
+        if case is None:
+            return
+        roles: tuple[tuple[StudyPresenter, Role], ...] = ((self.current, "CURRENT"), (self.prior, "PRIOR"))
+        for presenter, role in roles:
+            study = case.study(presenter.study_uid) if presenter.study_uid else None
+            if study is not None:
+                presenter.describe(self._content(study, role))
+        self._invite()
+
+    def _content(self, study: TimelineStudy, role: Role) -> PaneContent:
+        case = self._case
+        assert case is not None  # noqa: S101 - only called with one
+        best = study.best
+        current = case.current()
+        distance = wording.distance(best.study_date, current.best.study_date if current else None)
+        when = "today" if study.current and distance == "same day" else distance
+        here = case.presence.get(study.study_uid)
+        report = case.reports.get(study.study_uid)
+        expected = study.images or (report.expected if report else 0) or None
+        content = PaneContent(
+            state=PaneState.WAITING,
+            role=role,
+            patient=wording.patient_line(best.patient),
+            date=" · ".join(part for part in (wording.written_date(best.study_date), _when(study, when)) if part),
+            hospital=best.hospital,
+            description=wording.study_title(best),
+            received=here.images if here else 0,
+            expected=expected,
+        )
+        return _told_end(content, report, here is not None and here.images > 0)
+
+    def _invite(self) -> None:
+        for presenter, words in ((self.current, NO_CURRENT), (self.prior, NO_PRIOR)):
+            if not presenter.study_uid and presenter.pane.content.state is PaneState.EMPTY:
+                message = words if self._case and self._case.patient else ""
+                presenter.pane.set_content(PaneContent(message=message))
+
+
+def _when(study: TimelineStudy, distance: str) -> str:
+    return distance if not study.current else ("today" if distance == "today" else "")
+
+
+def _told_end(content: PaneContent, report: FetchReport | None, some_here: bool) -> PaneContent:
+    """After a fetch: why it did not bring everything, where that is so."""
+    if report is None or report.state is FetchState.COMPLETE:
+        return content
+    if report.state is FetchState.FAILED and not some_here:
+        return replace(content, state=PaneState.CANNOT_SHOW, message=report.message)
+    return replace(content, footer=report.message)

@@ -1,0 +1,110 @@
+"""A block for each study: where it lies, so that none covers another, and how its state is drawn."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QFont, QPainter, QPainterPath, QPen
+
+from priorline.desk import theme
+from priorline.desk.timeline.rows import Presence, TimelineRow
+
+WIDTH, HEIGHT = 38.0, 18.0
+FAN = WIDTH + 3
+CORNER = 3.0
+FILLED = "#33435a"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A row and its box in pixels."""
+
+    row: TimelineRow
+    box: QRectF
+
+
+def lay_out(
+    rows: tuple[TimelineRow, ...],
+    lanes: tuple[str, ...],
+    place: Callable[[float, float], QPointF],
+    lane_pixels: float,
+) -> tuple[Block, ...]:
+    """Boxes for all dated rows; those that would overlap in a lane fan out to the left, newest at its date."""
+    height = min(HEIGHT, lane_pixels - 5)
+    taken: dict[str, float] = {}
+    blocks = []
+    for row in sorted((row for row in rows if row.when), key=lambda row: row.when.toordinal(), reverse=True):  # type: ignore[union-attr]
+        assert row.when is not None  # noqa: S101 - filtered above
+        centre = place(float(row.when.toordinal()), float(lanes.index(row.lane)))
+        left = min(centre.x() - WIDTH / 2, taken.get(row.lane, float("inf")) - FAN)
+        taken[row.lane] = left
+        blocks.append(Block(row, QRectF(left, centre.y() - height / 2, WIDTH, height)))
+    return tuple(reversed(blocks))
+
+
+def draw_block(painter: QPainter, block: Block, *, pointed: bool, prior_uid: str) -> None:
+    """Outline: at the hospital; half filled: partly here; filled: here; stacked: several hospitals hold it."""
+    row, box = block.row, block.box
+    colour = _colour(row, prior_uid)
+    pen = QPen(QColor(colour), 1.6 if colour != theme.QUIET or pointed else 1.0)
+    if row.shut:
+        pen.setStyle(Qt.PenStyle.DashLine)
+    if row.copies > 1:
+        painter.setPen(QPen(QColor(colour), 1.0))
+        painter.setBrush(QColor(theme.GROUND))
+        painter.drawRoundedRect(box.translated(3, -3), CORNER, CORNER)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(theme.PANEL))
+    painter.drawRoundedRect(box, CORNER, CORNER)
+    _fill(painter, box, row.presence)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.setPen(pen)
+    painter.drawRoundedRect(box, CORNER, CORNER)
+    if pointed:
+        painter.setPen(QPen(QColor(theme.TEXT), 1.0))
+        painter.drawRoundedRect(box.adjusted(-2.5, -2.5, 2.5, 2.5), CORNER + 2, CORNER + 2)
+    painter.setPen(QColor(colour if colour != theme.QUIET else theme.TEXT))
+    painter.setFont(theme.font(theme.SMALL, QFont.Weight.DemiBold))
+    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, "?" if row.shut else row.modality)
+
+
+def draw_suggestion(painter: QPainter, lit: Block, current: Block, area: QRectF) -> None:
+    """The thread from the lit prior to the current study, and the reason with the key that acts on it."""
+    start, end = lit.box.center(), current.box.center()
+    if start.x() >= end.x():
+        return
+    below = min(max(lit.box.bottom(), current.box.bottom()) + 14, area.bottom() - 12)
+    path = QPainterPath(QPointF(lit.box.right(), start.y()))
+    path.cubicTo(QPointF(start.x() + 120, below), QPointF(end.x() - 120, below), QPointF(current.box.left(), end.y()))
+    painter.setPen(QPen(QColor(theme.PRIOR), 1.2, Qt.PenStyle.DashLine))
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.drawPath(path)
+    _label(painter, f"{lit.row.reason}   ⏎ compare", QPointF((start.x() + end.x()) / 2, below), area)
+
+
+def _label(painter: QPainter, text: str, centre: QPointF, area: QRectF) -> None:
+    painter.setFont(theme.font(theme.SMALL))
+    width = painter.fontMetrics().horizontalAdvance(text) + 20
+    left = min(max(centre.x() - width / 2, area.left() + 4), max(area.right() - width - 4, area.left() + 4))
+    box = QRectF(left, centre.y() - 10, width, 20)
+    painter.setPen(QPen(QColor(theme.PRIOR), 1))
+    painter.setBrush(QColor("#2a2008"))
+    painter.drawRoundedRect(box, 10, 10)
+    painter.setPen(QColor(theme.PRIOR))
+    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+
+
+def _colour(row: TimelineRow, prior_uid: str) -> str:
+    if row.current:
+        return theme.CURRENT
+    return theme.PRIOR if row.suggested or row.study_uid == prior_uid else theme.QUIET
+
+
+def _fill(painter: QPainter, box: QRectF, presence: Presence) -> None:
+    share = {Presence.REMOTE: 0.0, Presence.PARTIAL: 0.5, Presence.HERE: 1.0}[presence]
+    if share:
+        painter.save()
+        painter.setClipRect(QRectF(box.left(), box.top(), box.width() * share, box.height()))
+        painter.setBrush(QColor(FILLED))
+        painter.drawRoundedRect(box, CORNER, CORNER)
+        painter.restore()

@@ -1,0 +1,257 @@
+"""The workstation window: head, line, list and the two panes, and what the keys do."""
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QCloseEvent, QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QMainWindow,
+    QMessageBox,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
+
+from priorline.config import Settings
+from priorline.desk import theme
+from priorline.desk.bridge import Bridge
+from priorline.desk.case import Case
+from priorline.desk.comparison import Comparison
+from priorline.desk.form import PatientForm
+from priorline.desk.header import Header
+from priorline.desk.keys import KEY_HINTS, key_sheet
+from priorline.desk.timeline.line import TimelineLine
+from priorline.desk.timeline.list import TimelineList
+from priorline.desk.timeline.rows import build_rows
+from priorline.domain.region import RegionTable
+from priorline.work.launch import Launch
+
+LIST_WIDTH = 360
+
+
+class Window(QMainWindow):
+    """One patient at a time; `launch` opens the next."""
+
+    def __init__(self, settings: Settings, bridge: Bridge, table: RegionTable) -> None:
+        super().__init__()
+        self._hospitals = tuple(hospital.name for hospital in settings.hospital)
+        self._bridge, self._table = bridge, table
+        self.case: Case | None = None
+        self._compare_uid = ""
+        self.header = Header(self)
+        self.line = TimelineLine(self)
+        self.list = TimelineList(self)
+        self.filter = QLineEdit(self)
+        self.count = QLabel(self)
+        self.form = PatientForm(self)
+        self.comparison = Comparison(bridge, self)
+        self.setWindowTitle("Priorline")
+        self.resize(1600, 900)
+        self._lay_out()
+        self._connect()
+        self._show_no_patient()
+
+    def launch(self, launch: Launch) -> None:
+        """Show another patient; everything of the last one is stopped and let go first."""
+        self._end_case()
+        self.header.show_patient(None)
+        self.case = Case(self._bridge, self._hospitals, self._table, self)
+        self._compare_uid = launch.compare
+        self.case.changed.connect(self._refresh)
+        self.case.patient_known.connect(self._refresh)
+        self.case.failed.connect(lambda message: self.header.say(message, theme.TROUBLE))
+        self.comparison.begin(self.case)
+        self.line.forget_span()
+        self.form.hide()
+        self.line.show()
+        if launch.folder:
+            self.case.ask_folder(launch.folder)
+        else:
+            self.case.ask(launch.patient(), launch.study, launch.reason)
+        self.list.setFocus()
+
+    def compare(self, study_uid: str) -> None:
+        """Put a study beside the current one; without a current study, it becomes the one that is read."""
+        case = self.case
+        study = case.study(study_uid) if case else None
+        if case is None or study is None or study.current:
+            return
+        if case.current() is None:
+            case.set_current(study_uid)
+            return
+        self.list.delegate.prior_uid = study_uid
+        self.comparison.open_prior(study)
+        self._refresh()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """As Qt defines it: helpers end with the window."""
+        self._end_case()
+        self._bridge.close()
+        super().closeEvent(event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """As Qt defines it: a portrait screen stacks the panes."""
+        super().resizeEvent(event)
+        portrait = self.height() > self.width()
+        self.comparison.splitter.setOrientation(Qt.Orientation.Vertical if portrait else Qt.Orientation.Horizontal)
+
+    def _lay_out(self) -> None:
+        self.filter.setPlaceholderText("Filter: chest ct 2019      /")
+        self.filter.setAccessibleName("Filter the list")
+        self.filter.setClearButtonEnabled(True)
+        self.count.setStyleSheet(f"color: {theme.QUIET};")
+        side = QWidget(self)
+        column = QVBoxLayout(side)
+        column.setContentsMargins(8, 8, 8, 8)
+        column.setSpacing(8)
+        for widget in (self.filter, self.count, self.list):
+            column.addWidget(widget)
+        body = QSplitter(Qt.Orientation.Horizontal, self)
+        body.setHandleWidth(1)
+        body.addWidget(side)
+        body.addWidget(self.comparison.splitter)
+        body.setStretchFactor(1, 1)
+        body.setSizes([LIST_WIDTH, 1600 - LIST_WIDTH])
+        central = QWidget(self)
+        whole = QVBoxLayout(central)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(0)
+        whole.addWidget(self.header)
+        whole.addWidget(self.line)
+        whole.addWidget(self.form)
+        whole.addWidget(body, 1)
+        whole.addWidget(self._foot())
+        self.setCentralWidget(central)
+
+    def _foot(self) -> QWidget:
+        foot = QWidget(self)
+        line = QHBoxLayout(foot)
+        line.setContentsMargins(20, 5, 20, 5)
+        hints, self.progress = QLabel(KEY_HINTS, foot), QLabel(foot)
+        for label in (hints, self.progress):
+            label.setFont(theme.font(theme.SMALL))
+            label.setStyleSheet(f"color: {theme.QUIET};")
+        line.addWidget(hints)
+        line.addStretch(1)
+        line.addWidget(self.progress)
+        return foot
+
+    def _connect(self) -> None:
+        self.header.coverage.retry.connect(lambda hospital: self.case and self.case.retry(hospital))
+        self.form.submitted.connect(self.launch)
+        self.filter.textChanged.connect(self._filter)
+        self.filter.returnPressed.connect(self.list.setFocus)
+        self.line.pointed.connect(self.list.select)
+        self.line.chosen.connect(self.compare)
+        self.list.pointed.connect(self._point)
+        self.list.chosen.connect(self.compare)
+        shortcuts = {
+            "/": self.filter.setFocus,
+            "F1": self._show_keys,
+            "F11": self._toggle_full_screen,
+            "F6": self.comparison.other_pane,
+            "Ctrl+L": self.line.setFocus,
+            "Ctrl+O": self._show_no_patient,
+            "Ctrl+Return": self._compare_suggestion,
+        }
+        for keys, act in shortcuts.items():
+            QShortcut(QKeySequence(keys), self).activated.connect(act)
+        clear = QShortcut(QKeySequence("Esc"), self.filter)
+        clear.setContext(Qt.ShortcutContext.WidgetShortcut)
+        clear.activated.connect(self._leave_filter)
+
+    def _show_no_patient(self) -> None:
+        """The state without a patient: the form, and nothing of anybody."""
+        self._end_case()
+        self.header.show_patient(None)
+        self.line.set_rows(())
+        self.list.rows.set_rows(())
+        self.line.hide()
+        self.form.show()
+        self.count.setText("")
+        self.progress.setText("")
+        self.form.number.setFocus()
+
+    def _end_case(self) -> None:
+        self.comparison.clear()
+        self.list.delegate.prior_uid = ""
+        self.filter.clear()
+        if self.case is not None:
+            self.case.close()
+            self.case.deleteLater()
+            self.case = None
+
+    def _refresh(self) -> None:
+        """Draw what the case knows now."""
+        case = self.case
+        if case is None or case.timeline is None:
+            return
+        if case.patient is not None:
+            self.header.show_patient(case.patient)
+        self.header.show_coverage(case.timeline.coverage())
+        rows = build_rows(case)
+        self.line.set_rows(rows)
+        pointed = self._pointed_uid()
+        self.list.rows.set_rows(rows)
+        self.list.select(pointed or next((row.study_uid for row in rows if row.suggested), ""))
+        self.line.point_at(self._pointed_uid(), self.list.delegate.prior_uid)
+        self._count()
+        self._say_progress()
+        self._open_what_was_asked()
+
+    def _open_what_was_asked(self) -> None:
+        case = self.case
+        current = case.current() if case else None
+        if case is None or current is None:
+            return
+        if self.comparison.current.study_uid != current.study_uid:
+            self.comparison.open_current(current)
+        wanted, self._compare_uid = self._compare_uid, ""
+        if wanted and case.study(wanted) is not None:
+            self.compare(wanted)
+        else:
+            self._compare_uid = wanted
+
+    def _pointed_uid(self) -> str:
+        row = self.list.currentIndex().data(Qt.ItemDataRole.UserRole)
+        return row.study_uid if row is not None else ""
+
+    def _point(self, study_uid: str) -> None:
+        self.line.point_at(study_uid, self.list.delegate.prior_uid)
+
+    def _compare_suggestion(self) -> None:
+        timeline = self.case.timeline if self.case else None
+        suggestion = timeline.suggestion() if timeline else None
+        if suggestion is not None:
+            self.compare(suggestion.study_uid)
+
+    def _filter(self, typed: str) -> None:
+        self.list.rows.set_filter(typed)
+        self._count()
+
+    def _leave_filter(self) -> None:
+        self.filter.clear()
+        self.list.setFocus()
+
+    def _count(self) -> None:
+        shown, total = len(self.list.rows.shown()), self.list.rows.total()
+        noun = "study" if total == 1 else "studies"
+        self.count.setText(f"{shown} of {total} shown · Esc all" if shown != total else f"{total} {noun}")
+
+    def _say_progress(self) -> None:
+        fetching = self.case.fetching if self.case else {}
+        received = sum(pair[0] for pair in fetching.values())
+        expected = sum(pair[1] for pair in fetching.values())
+        noun = "study" if len(fetching) == 1 else "studies"
+        self.progress.setText(f"fetching {len(fetching)} {noun} · {received} of {expected}" if fetching else "")
+
+    def _show_keys(self) -> None:
+        box = QMessageBox(self)
+        box.setWindowTitle("Keys")
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setText(key_sheet())
+        box.open()
+
+    def _toggle_full_screen(self) -> None:
+        self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)

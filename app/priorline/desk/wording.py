@@ -1,0 +1,72 @@
+"""How dates, ages and counts are written for people; one place, so that the same thing always reads the same."""
+
+from datetime import date
+
+from priorline.domain.patient import Patient, display_name
+from priorline.domain.study import StudyAnswer
+from priorline.domain.timeline import TimelineStudy
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def written_date(when: date | None) -> str:
+    """ "2 Mar 2019"."""
+    return f"{when.day} {MONTHS[when.month - 1]} {when.year}" if when else "date unknown"
+
+
+def distance(when: date | None, current: date | None) -> str:
+    """How long before or after the current study: "7 y 8 m before", "5 d after", "same day"."""
+    if when is None or current is None:
+        return ""
+    days = (current - when).days
+    if days == 0:
+        return "same day"
+    direction = "before" if days > 0 else "after"
+    earlier, later = min(when, current), max(when, current)
+    months = (later.year - earlier.year) * 12 + later.month - earlier.month - (later.day < earlier.day)
+    if months < 1:
+        return f"{abs(days)} d {direction}"
+    years, rest = divmod(months, 12)
+    parts = [f"{years} y"] * bool(years) + [f"{rest} m"] * bool(rest)
+    return f"{' '.join(parts)} {direction}"
+
+
+def age(birth: date | None, on: date) -> str:
+    """ "56 y", or "" where the birth date is not known."""
+    if birth is None:
+        return ""
+    return f"{on.year - birth.year - ((on.month, on.day) < (birth.month, birth.day))} y"
+
+
+def patient_line(patient: Patient) -> str:
+    """ "JANSEN, Piet van der · 14 Mar 1970 · M"."""
+    parts = [display_name(patient.name), written_date(patient.birth_date) if patient.birth_date else "", patient.sex]
+    return " · ".join(part for part in parts if part)
+
+
+def patient_facts(patient: Patient) -> str:
+    """Sex, birth date with age, and number with issuer, for the head of the window."""
+    identifier = patient.identifier
+    born = written_date(patient.birth_date) if patient.birth_date else ""
+    years = age(patient.birth_date, date.today())  # noqa: DTZ011 - the reader's own calendar day
+    issuer = "BSN" if identifier.issuer == "NLMINBIZA" else identifier.issuer
+    number = " ".join(part for part in (issuer, identifier.value) if part)
+    parts = [patient.sex, f"{born} ({years})" if born else "", number]
+    return "   ·   ".join(part for part in parts if part)
+
+
+def images(count: int | None) -> str:
+    """ "1 image", "612 images", "" where nobody said."""
+    if count is None:
+        return ""
+    return f"{count} image" if count == 1 else f"{count} images"
+
+
+def study_title(answer: StudyAnswer) -> str:
+    """The hospital's own words, or the modality where it gave none."""
+    return answer.description or " ".join(answer.modalities) or "study without description"
+
+
+def copies(study: TimelineStudy) -> str:
+    """Who holds it: "UMC West, OLV Clinic"."""
+    return ", ".join(study.hospitals)

@@ -1,0 +1,28 @@
+"""What arrives is compared with what was asked for; a difference is quarantined, never painted."""
+
+from dataclasses import replace
+
+from priorline.domain.identity import Identity, compare
+from priorline.domain.patient import Identifier, Patient
+from priorline.domain.study import StudyAnswer
+from priorline.imaging.instance import InstanceHeader
+
+
+def difference(study: StudyAnswer, announced_uid: str, announced_class: str, header: InstanceHeader) -> str:
+    """Why the instance is not what was asked for, in words, or "" where it is."""
+    if header.sop_uid != announced_uid or header.sop_class != announced_class:
+        return "The object is not the one that the hospital announced."
+    if header.study_uid != study.study_uid:
+        return "The object belongs to another study."
+    match = compare(study.patient, _in_domain_of(study.patient, header.patient))
+    if match.outcome is not Identity.SAME:
+        fields = ", ".join(match.conflicting) or "number"
+        return f"The object names another patient than the list did ({fields})."
+    return ""
+
+
+def _in_domain_of(row: Patient, arrived: Patient) -> Patient:
+    """Row and object come from one archive: where only one of them names an issuer, it speaks for both."""
+    if row.identifier.issuer and arrived.identifier.issuer:
+        return arrived
+    return replace(arrived, identifier=Identifier(arrived.identifier.value, row.identifier.issuer))

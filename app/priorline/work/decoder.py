@@ -1,0 +1,70 @@
+"""A decoder: the process that parses and decodes cached files into shared memory; no network, killed when slow.
+
+Started as `python -m priorline.work.decoder`.
+"""
+
+import faulthandler
+from collections.abc import Callable
+from multiprocessing import resource_tracker
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from priorline.cache.seal import read_object
+from priorline.errors import PriorlineError
+from priorline.imaging.decode import decode_frame
+from priorline.work.messages import (
+    DecoderEvent,
+    FrameDecoded,
+    FrameRequest,
+    RequestFailed,
+    SlotTooSmall,
+    decode_frame_request,
+    encode,
+)
+from priorline.work.pipes import read_message, take_over_standard_streams, write_message
+
+
+def decode_into_slot(request: FrameRequest) -> DecoderEvent:
+    """Read, check and decode one frame; whatever is wrong with it becomes a sentence."""
+    try:
+        data = read_object(Path(request.ticket.path), request.ticket.key, request.ticket.handle)
+        frame = decode_frame(data, request.frame)
+    except PriorlineError as problem:
+        return RequestFailed(request.number, str(problem))
+    if frame.array.nbytes > request.capacity:
+        return SlotTooSmall(request.number, frame.array.nbytes)
+    slot = SharedMemory(request.slot)
+    try:
+        _copy(frame.array, slot)
+    finally:
+        slot.close()
+    bits = frame.array.dtype.itemsize * 8
+    return FrameDecoded(request.number, frame.array.shape, bits, frame.mapping, frame.header)
+
+
+def _copy(array: "np.ndarray[tuple[int, ...], np.dtype[np.uint8 | np.uint16]]", slot: SharedMemory) -> None:
+    # In a function of its own, because the view must be gone before the slot can be closed.
+    target = np.ndarray(array.shape, array.dtype, buffer=slot.buf)
+    target[...] = array
+
+
+def main() -> None:
+    """Serve until the window closes the pipe."""
+    faulthandler.enable()
+    # The window owns the slots; without this the end of a decoder would take them away (Python before 3.13).
+    not_ours: Callable[[str, str], None] = lambda _name, _kind: None  # noqa: E731
+    resource_tracker.register = not_ours  # type: ignore[assignment]
+    requests, events = take_over_standard_streams()
+    while (message := read_message(requests)) is not None:
+        try:
+            request = decode_frame_request(message)
+        except msgspec.DecodeError:
+            return
+        write_message(events, encode(decode_into_slot(request)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""From settings to archives, and from a patient to the number that each hospital is asked for."""
+
+from dataclasses import dataclass, replace
+
+from priorline.archives.base import Archive, DicomPeer, Timeouts
+from priorline.archives.dicom import DicomArchive
+from priorline.config import HospitalSettings, Settings
+from priorline.domain.patient import Identifier, Patient
+
+
+@dataclass(frozen=True, slots=True)
+class Hospital:
+    """One hospital: its settings, and its archive where this version can talk to it."""
+
+    settings: HospitalSettings
+    archive: Archive | None
+
+    @property
+    def name(self) -> str:
+        """What the user sees."""
+        return self.settings.name
+
+    def asked_as(self, patient: Patient) -> Patient | None:
+        """`patient` under the number that this hospital knows, or None where no such number is known.
+
+        A configured local number wins; otherwise the number is asked only where the hospital uses the same issuer,
+        because an equal number of another issuer is another person.
+        """
+        local = self.settings.patient_id.get(patient.identifier.value)
+        issuer = self.settings.patient_id_issuer
+        if local is not None:
+            return replace(patient, identifier=Identifier(local, issuer))
+        if issuer and patient.identifier.issuer and issuer != patient.identifier.issuer:
+            return None
+        return patient if patient.identifier.issuer else replace(
+            patient, identifier=Identifier(patient.identifier.value, issuer)
+        )
+
+
+def build_hospitals(settings: Settings) -> tuple[Hospital, ...]:
+    """All configured hospitals, in the order of the file."""
+    own_title = settings.workstation.ae_title
+    return tuple(Hospital(hospital, _archive(hospital, own_title)) for hospital in settings.hospital)
+
+
+def local_numbers(hospitals: tuple[Hospital, ...], patient: Patient) -> dict[str, Identifier]:
+    """The identifier under which each hospital is asked for `patient`."""
+    asked = {hospital.name: hospital.asked_as(patient) for hospital in hospitals}
+    return {name: local.identifier for name, local in asked.items() if local is not None}
+
+
+def _archive(settings: HospitalSettings, own_title: str) -> Archive | None:
+    if settings.protocol != "dicom":
+        return None
+    seconds = settings.timeout
+    timeouts = Timeouts(connect=min(5.0, seconds), acse=seconds, progress=seconds, query=max(30.0, 3 * seconds))
+    return DicomArchive(
+        DicomPeer(
+            name=settings.name,
+            ae_title=settings.ae_title,
+            host=settings.host,
+            port=settings.port,
+            calling_ae_title=own_title,
+            associations=settings.associations,
+            timeouts=timeouts,
+            patient_id_issuer=settings.patient_id_issuer,
+        )
+    )

@@ -1,0 +1,223 @@
+"""Every request and event between the window and its helpers: frozen, typed, numbered; encoded as MessagePack.
+
+A helper may have been taken over by hostile bytes, so nothing here can carry code: no pickle, and every value is
+checked against its type when it arrives. An event carries the number of the request that it answers.
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+from priorline.config import Settings
+from priorline.domain.patient import Identifier, Patient
+from priorline.domain.study import FetchReport, HospitalReport, StudyAnswer
+from priorline.imaging.frame import ValueMapping
+from priorline.imaging.instance import InstanceHeader
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
+    """Base of all messages; `number` is that of the request."""
+
+    number: int
+
+
+class Request(Message, frozen=True):
+    """Something asked of a helper."""
+
+
+class Event(Message, frozen=True):
+    """Something a helper tells; `ends` is true for the kinds after which a request is over."""
+
+    ends: ClassVar[bool] = False
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """All that a decoder needs to read one cached object, and nothing more: its file, handle and own key."""
+
+    path: str
+    handle: str
+    key: bytes
+
+
+class CachedInstance(msgspec.Struct, frozen=True):
+    """One whole instance in the cache."""
+
+    header: InstanceHeader
+    ticket: Ticket
+
+
+# --- to the courier -------------------------------------------------------------------------------------------
+
+
+class Configure(Request, frozen=True):
+    """The first message: the settings that the window read."""
+
+    settings: Settings
+    cache_directory: str
+    state_directory: str
+
+
+class Search(Request, frozen=True):
+    """Ask hospitals (all, or those named) for every study of a patient; `study_uid` names a current study whose
+    hospital says who the patient is, where the launch did not."""
+
+    patient: Patient | None
+    study_uid: str = ""
+    hospitals: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class ReadFolder(Request, frozen=True):
+    """Take the DICOM files of a folder into the cache as the current study."""
+
+    directory: str
+
+
+class Fetch(Request, frozen=True):
+    """Retrieve a study, or one series of it, from the hospital of `study` into the cache."""
+
+    study: StudyAnswer
+    series_uid: str = ""
+
+
+class OpenStudy(Request, frozen=True):
+    """List what the cache holds of a study."""
+
+    study_uid: str
+
+
+class AskPresence(Request, frozen=True):
+    """Which of these studies are in the cache, and how much of them."""
+
+    study_uids: tuple[str, ...]
+
+
+class Cancel(Request, frozen=True):
+    """End the request with this number; what was stored stays."""
+
+
+# --- from the courier -----------------------------------------------------------------------------------------
+
+
+class PatientKnown(Event, frozen=True):
+    """Who the current study belongs to, and the numbers under which hospitals know this patient."""
+
+    patient: Patient
+    local_numbers: dict[str, Identifier]
+    current: StudyAnswer | None = None
+
+
+class StudiesFound(Event, frozen=True):
+    """Some rows of one hospital."""
+
+    answers: tuple[StudyAnswer, ...]
+
+
+class HospitalEnded(Event, frozen=True):
+    """One hospital's final state."""
+
+    report: HospitalReport
+
+
+class SearchEnded(Event, frozen=True):
+    """Every hospital has ended."""
+
+    ends: ClassVar[bool] = True
+
+
+class InstanceArrived(Event, frozen=True):
+    """An instance of a study is whole and checked in the cache; progress counts come with it."""
+
+    study_uid: str
+    instance: CachedInstance
+    received: int
+    expected: int
+    bytes: int
+
+
+class FetchEnded(Event, frozen=True):
+    """How a retrieval ended."""
+
+    report: FetchReport
+    ends: ClassVar[bool] = True
+
+
+class StudyContents(Event, frozen=True):
+    """What the cache holds of a study."""
+
+    study_uid: str
+    instances: tuple[CachedInstance, ...]
+    expected: int
+    complete: bool
+    ends: ClassVar[bool] = True
+
+
+class PresenceItem(msgspec.Struct, frozen=True):
+    """How much of one study is in the cache."""
+
+    images: int
+    complete: bool
+
+
+class PresenceKnown(Event, frozen=True):
+    """Answer to `AskPresence`; studies that are not cached are left out."""
+
+    studies: dict[str, PresenceItem]
+    ends: ClassVar[bool] = True
+
+
+class RequestFailed(Event, frozen=True):
+    """A request could not be done; `message` is a sentence for the user."""
+
+    message: str
+    ends: ClassVar[bool] = True
+
+
+# --- decoders -------------------------------------------------------------------------------------------------
+
+
+class FrameRequest(Request, frozen=True):
+    """Decode one frame (from 0) into the shared memory `slot` of `capacity` bytes."""
+
+    ticket: Ticket
+    frame: int
+    slot: str
+    capacity: int
+
+
+class FrameDecoded(Event, frozen=True):
+    """Pixels are in the slot: `shape` rows, columns (and 3), `bits` 8 or 16."""
+
+    shape: tuple[int, ...]
+    bits: int
+    mapping: ValueMapping
+    header: InstanceHeader
+    ends: ClassVar[bool] = True
+
+
+class SlotTooSmall(Event, frozen=True):
+    """The frame needs a slot of `needed` bytes; ask again with one."""
+
+    needed: int
+    ends: ClassVar[bool] = True
+
+
+CourierRequest = Configure | Search | ReadFolder | Fetch | OpenStudy | AskPresence | Cancel
+CourierEvent = (
+    PatientKnown
+    | StudiesFound
+    | HospitalEnded
+    | SearchEnded
+    | InstanceArrived
+    | FetchEnded
+    | StudyContents
+    | PresenceKnown
+    | RequestFailed
+)
+DecoderEvent = FrameDecoded | SlotTooSmall | RequestFailed
+
+encode = msgspec.msgpack.Encoder().encode
+decode_courier_request = msgspec.msgpack.Decoder(CourierRequest).decode
+decode_courier_event = msgspec.msgpack.Decoder(CourierEvent).decode
+decode_frame_request = msgspec.msgpack.Decoder(FrameRequest).decode
+decode_decoder_event = msgspec.msgpack.Decoder(DecoderEvent).decode

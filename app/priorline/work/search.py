@@ -1,0 +1,147 @@
+"""One question to all hospitals at once, each in a lane of its own, and every one ends in a named state."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from priorline.archives.base import FindSummary
+from priorline.audit.trail import AuditEvent, AuditTrail
+from priorline.domain.patient import Identifier, Patient
+from priorline.domain.study import HospitalReport, HospitalState, StudyAnswer
+from priorline.errors import (
+    ArchiveError,
+    ArchiveRefused,
+    ArchiveTimedOut,
+    AuditError,
+    EnvironmentFault,
+    UsageError,
+)
+from priorline.work.hospitals import Hospital
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who hears of a search; both are called from the hospitals' lanes."""
+
+    on_studies: Callable[[tuple[StudyAnswer, ...]], None]
+    on_report: Callable[[HospitalReport], None]
+
+
+def search(
+    hospitals: Sequence[Hospital],
+    patient: Patient,
+    listener: Listener,
+    trail: AuditTrail,
+    cancelled: Callable[[], bool] = lambda: False,
+    reason: str = "",
+) -> None:
+    """Ask all of `hospitals` for the studies of `patient`; returns when every one has ended."""
+    lanes = [
+        threading.Thread(
+            target=_ask, args=(hospital, patient, listener, trail, cancelled, reason), name=f"ask {index}", daemon=True
+        )
+        for index, hospital in enumerate(hospitals)
+    ]
+    for lane in lanes:
+        lane.start()
+    for lane in lanes:
+        lane.join()
+
+
+def find_current(hospitals: Sequence[Hospital], study_uid: str, trail: AuditTrail) -> StudyAnswer | None:
+    """The study with this UID from the first hospital that has it; all are asked at once."""
+    found: list[StudyAnswer] = []
+    wanted = threading.Event()
+
+    def look(hospital: Hospital) -> None:
+        try:
+            trail.record(AuditEvent.QUERY, hospital=hospital.name, study=study_uid)
+            answer = hospital.archive.find_study(study_uid) if hospital.archive else None
+        except EnvironmentFault:
+            return  # The search that follows gives this hospital its state.
+        if answer is not None:
+            found.append(answer)
+            wanted.set()
+
+    lanes = [threading.Thread(target=look, args=(hospital,), daemon=True) for hospital in hospitals]
+    for lane in lanes:
+        lane.start()
+    while not wanted.wait(0.02) and any(lane.is_alive() for lane in lanes):
+        pass
+    return found[0] if found else None
+
+
+def _ask(
+    hospital: Hospital,
+    patient: Patient,
+    listener: Listener,
+    trail: AuditTrail,
+    cancelled: Callable[[], bool],
+    reason: str,
+) -> None:
+    started = time.monotonic()
+    count = 0
+
+    def take(rows: list[StudyAnswer]) -> None:
+        nonlocal count
+        count += len(rows)
+        listener.on_studies(tuple(rows))
+
+    report = _report(hospital, patient, take, trail, cancelled, reason)
+    seconds = round(time.monotonic() - started, 3)
+    state = HospitalState.NONE if report.state is HospitalState.ANSWERED and not count else report.state
+    listener.on_report(
+        HospitalReport(hospital.name, state, count, report.dropped, report.cut, seconds, report.message)
+    )
+
+
+def _report(
+    hospital: Hospital,
+    patient: Patient,
+    take: Callable[[list[StudyAnswer]], None],
+    trail: AuditTrail,
+    cancelled: Callable[[], bool],
+    reason: str,
+) -> HospitalReport:
+    """Ask one hospital; whatever goes wrong becomes its state and a sentence."""
+    name = hospital.name
+    asked = hospital.asked_as(patient)
+    if hospital.archive is None:
+        message = f'Protocol "{hospital.settings.protocol}" is not spoken by this version.'
+        return HospitalReport(name, HospitalState.NOT_ASKED, message=message)
+    if asked is None:
+        message = "This hospital uses other patient numbers, and none is known for this patient."
+        return HospitalReport(name, HospitalState.NOT_ASKED, message=message)
+    try:
+        _write_query(trail, name, asked.identifier, reason)
+        return _answered(name, hospital.archive.find_studies(asked, take, cancelled))
+    except (AuditError, UsageError) as problem:
+        return HospitalReport(name, HospitalState.NOT_ASKED, message=str(problem))
+    except ArchiveError as problem:
+        return HospitalReport(name, _state(problem), message=str(problem))
+
+
+def _write_query(trail: AuditTrail, hospital: str, identifier: Identifier, reason: str) -> None:
+    trail.record(
+        AuditEvent.QUERY, reason=reason, hospital=hospital, patient_id=identifier.value, issuer=identifier.issuer
+    )
+
+
+def _answered(name: str, summary: FindSummary) -> HospitalReport:
+    notes = []
+    if summary.cancelled:
+        return HospitalReport(name, HospitalState.NOT_ASKED, message="Stopped before it answered.")
+    if summary.cut:
+        notes.append(f"The list is cut after {summary.rows} studies.")
+    if summary.dropped:
+        notes.append(f"{summary.dropped} rows of other patients were left out: it does not search exactly.")
+    return HospitalReport(
+        name, HospitalState.ANSWERED, dropped=summary.dropped, cut=summary.cut, message=" ".join(notes)
+    )
+
+
+def _state(problem: ArchiveError) -> HospitalState:
+    if isinstance(problem, ArchiveTimedOut):
+        return HospitalState.TIMED_OUT
+    return HospitalState.REFUSED if isinstance(problem, ArchiveRefused) else HospitalState.FAILED
