@@ -71,7 +71,16 @@ exit 0
 
 
 class CannotGoOn(Exception):
-    """Something is missing that only a person can bring; the message says X
+    """Something is missing that only a person can bring; the message says what."""
+
+    exit_code = 1
+
+
+class WrongUse(CannotGoOn):
+    """The command line asks for something that does not exist; the message says what does."""
+
+    exit_code = 2
+
 
 # --- running things
 
