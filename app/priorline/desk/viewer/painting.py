@@ -42,13 +42,15 @@ def reduced(pixels: Pixels, block: int, padding: tuple[int, int] | None = None) 
 
 
 def levels_to_image(levels: Levels) -> QImage:
-    """A picture of display levels, (rows, columns) grey or (rows, columns, 3) red, green, blue."""
+    """A 32-bit picture of display levels, (rows, columns) grey or (rows, columns, 3) red, green, blue."""
     levels = np.ascontiguousarray(levels)
     rows, columns = levels.shape[:2]
     grey = levels.ndim == 2
     kind = QImage.Format.Format_Grayscale8 if grey else QImage.Format.Format_RGB888
-    # The copy makes the picture own its bytes; Qt would otherwise read memory that numpy may free.
-    return QImage(levels.data, columns, rows, columns * (1 if grey else 3), kind).copy()
+    borrowed = QImage(levels.data, columns, rows, columns * (1 if grey else 3), kind)
+    # Qt averages only 32-bit pictures over areas; grey and 24-bit ones it samples when shrinking by less than two,
+    # which loses fine lines. The conversion also copies: Qt would else read memory that numpy may free.
+    return borrowed.convertToFormat(QImage.Format.Format_RGB32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +104,7 @@ class FramePainter:
             painter.drawImage(corner, scaled)
             return
         target = QRectF(corner.x(), corner.y(), width / ratio, height / ratio)
-        # Qt interpolates 32-bit pictures twice as fast as grey ones; grey stays grey.
-        wide = picture.convertToFormat(QImage.Format.Format_RGB32)
-        painter.drawImage(target, wide, QRectF(wide.rect()))
+        painter.drawImage(target, picture, QRectF(picture.rect()))
 
     def _windowed(self, frame: DecodedFrame, state: ViewState, block: int) -> QImage:
         look = _Look(block, state.window, state.voi_lut, state.invert)
