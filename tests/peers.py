@@ -8,6 +8,7 @@ import struct
 import subprocess
 import threading
 import time
+import unittest.mock
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from pynetdicom import AE
+from pynetdicom.transport import AssociationSocket
 
 from priorline.archives.base import DicomPeer, Timeouts
 
@@ -146,11 +148,14 @@ def store(where: DicomPeer, files: list[Path]) -> None:
 
 @contextlib.contextmanager
 def scripted(
-    handlers: list[tuple[Any, Callable[..., Any]]], storage: tuple[str, ...] = (CT_IMAGE,), **settings: Any
+    handlers: list[tuple[Any, Callable[..., Any]]],
+    services: tuple[str, ...] = (STUDY_FIND, STUDY_GET, VERIFICATION),
+    storage: tuple[str, ...] = (CT_IMAGE,),
+    **settings: Any,
 ) -> Iterator[DicomPeer]:
     """A pynetdicom SCP with these event handlers; `settings` are attributes of its AE."""
     entity = AE(CALLED)
-    for service in (STUDY_FIND, STUDY_GET, VERIFICATION):
+    for service in services:
         entity.add_supported_context(service)
     for sop_class in storage:
         entity.add_supported_context(sop_class, scp_role=True, scu_role=False)
@@ -159,10 +164,27 @@ def scripted(
         setattr(entity, name, value)
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
     assert server is not None
-    try:
-        yield peer(server.socket.getsockname()[1], QUICK)
-    finally:
-        entity.shutdown()
+    # pynetdicom leaves a socket open for the garbage collector when its peer has gone first.
+    with unittest.mock.patch.object(AssociationSocket, "_shutdown_socket", _shut):
+        try:
+            yield peer(server.socket.getsockname()[1], QUICK)
+        finally:
+            _wait_for_end(entity)
+            entity.shutdown()
+
+
+def _wait_for_end(entity: AE) -> None:
+    """Let associations that are over end by themselves, as pynetdicom trips over aborting those."""
+    end = time.monotonic() + entity.acse_timeout
+    while entity.active_associations and time.monotonic() < end:
+        threading.Event().wait(0.01)
+
+
+def _shut(transport: AssociationSocket) -> None:
+    if transport.socket is not None:
+        with contextlib.suppress(OSError):
+            transport.socket.shutdown(socket.SHUT_RDWR)
+        transport.socket.close()
 
 
 @contextlib.contextmanager

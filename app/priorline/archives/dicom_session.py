@@ -217,7 +217,7 @@ def refused_status(peer: DicomPeer, status: int, act: str) -> ArchiveRefused:
 
 
 def _refusal(peer: DicomPeer, answer: A_ASSOCIATE | None) -> ArchiveRefused | None:
-    if answer is None:
+    if answer is None or (answer.result == 0 and not answer.presentation_context_definition_results_list):
         return None
     if answer.result == 0:
         return ArchiveRefused(f"{peer.name} offers none of the services that we asked for.")
