@@ -81,3 +81,8 @@ def test_a_missing_object_a_link_and_a_directory_are_typed_faults(tmp_path: Path
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with pytest.raises(CacheError):
         read_object(tmp_path / "link", KEY, NAME[16:].hex())
+
+
+def test_no_two_segments_share_a_key_stream() -> None:
+    body = seal(bytes(2 * SEGMENT), KEY, NAME)[68:]
+    assert body[:SEGMENT] != body[SEGMENT + 16 : 2 * SEGMENT + 16]

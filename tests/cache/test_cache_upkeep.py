@@ -152,6 +152,30 @@ def test_a_replayed_older_object_is_found(store: Store, clock: Clock) -> None:
     assert verify(store).damaged == (first.handle,)
 
 
+def test_a_digest_that_does_not_fit_is_damage(store: Store, clock: Clock) -> None:
+    fill(store, clock, "1.1", timedelta(), images=1)
+    with store.index.transaction() as db:
+        db.execute("UPDATE instance SET digest = zeroblob(32)")
+    assert verify(store).damaged == (store.instances("1.1")[0].handle,)
+
+
+def test_the_key_of_another_study_is_damage(tmp_path: Path, clock: Clock) -> None:
+    with Store.open(tmp_path / "sealed", KEY, clock) as store:
+        for uid in ("1.1", "1.2"):
+            fill(store, clock, uid, timedelta())
+        with store.index.transaction() as db:
+            db.execute("UPDATE study SET wrapped_key = (SELECT max(wrapped_key) FROM study)")
+        faults = [uid for uid in ("1.1", "1.2") if not readable(store, uid)]
+        assert len(faults) == 1
+
+
+def readable(store: Store, uid: str) -> bool:
+    try:
+        return bool(store.instances(uid))
+    except CacheDamaged:
+        return False
+
+
 def test_a_planted_link_is_told_and_left_alone(store: Store, clock: Clock, tmp_path: Path) -> None:
     outside = tmp_path / "outside.txt"
     outside.write_text("keep")
