@@ -1,14 +1,14 @@
 """A computed man: chest and upper abdomen in HU, with or without a ruptured left diaphragm. Nobody's data."""
 
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from itertools import pairwise
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from priorline.imaging import phantom_organs as organs
 from priorline.imaging import phantom_skeleton as skeleton
-from priorline.imaging.phantom_canvas import Canvas, Floats, Point, Tube, chain, smooth_path
+from priorline.imaging.phantom_canvas import Canvas, Floats, Point, Tube, chain
 from priorline.imaging.projection import develop, ray_sums, resample
 
 _BODY_Z = (-215, -150, -60, 20, 90, 120, 140, 155, 172, 190, 215)
@@ -17,6 +17,7 @@ _SHOULDERS_X = (150, 154, 160, 165, 172, 186, 196, 176, 108, 66, 60)
 _BODY_Y = (106, 109, 112, 112, 104, 92, 82, 74, 66, 60, 60)
 _FILM_TOP_MM = 200.0
 _FILM_STEP_MM = 1.3
+_FILM_LINE_MM = 1.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,9 @@ def slice_hu(
     `z_mm` runs to the head: the domes of the diaphragm lie near -45, the tops of the lungs near 138; about
     -200…200 is filled. `spacing` is in millimetres.
     """
-    plane = _man(variant, size, size, spacing, spacing).plane(z_mm)
-    random = np.random.default_rng(100_000 + round(z_mm * 10))
-    noise = random.standard_normal((size + 1, size + 1), dtype=np.float32)
-    plane += 9.0 * (noise[1:, 1:] + 0.7 * noise[:-1, 1:] + 0.7 * noise[1:, :-1])
+    man = _man(variant, size, size, spacing, spacing)
+    plane = man.plane(z_mm)
+    plane += man.noise(100_000 + round(z_mm * 10))
     return np.clip(np.rint(plane), -1024, 3071).astype(np.int16)
 
 
@@ -60,18 +60,18 @@ def film(
 ) -> npt.NDArray[np.uint16]:
     """A chest film of the same man, 12 bit, bright where dense, as the viewer faces him, with grain and a marker.
 
-    Rays are parallel and the anatomy is sampled every 1.3 mm before it is brought to (rows, columns).
+    Rays are parallel; the anatomy is sampled every 1.3 mm across and 1.6 mm down, then brought to (rows, columns).
     """
     width = round(columns * pixel_mm / _FILM_STEP_MM) + 1
-    height = round(rows * pixel_mm / _FILM_STEP_MM) + 1
+    height = round(rows * pixel_mm / _FILM_LINE_MM) + 1
     man = _man(variant, width, 150, _FILM_STEP_MM, 1.7)
-    heights = _FILM_TOP_MM - _FILM_STEP_MM * np.arange(height)
+    heights = _FILM_TOP_MM - _FILM_LINE_MM * np.arange(height)
     lines = [ray_sums(man.plane(float(z)).astype(np.int16), 1.7, body_only=False) for z in heights]
-    step = pixel_mm / _FILM_STEP_MM
-    sums = resample(np.stack(lines), np.arange(rows) * step, np.arange(columns) * step)
+    down, across = np.arange(rows) * (pixel_mm / _FILM_LINE_MM), np.arange(columns) * (pixel_mm / _FILM_STEP_MM)
+    sums = resample(np.stack(lines), down, across)
     random = np.random.default_rng(rows * 7 + variant.hernia)
     sums += 0.02 * random.standard_normal(sums.shape, dtype=np.float32)
-    picture = develop(sums, detail=0.5)
+    picture = develop(sums, detail=0.62, reach=columns // 7)
     _marker(picture, pixel_mm)
     return picture
 
@@ -91,96 +91,38 @@ def _man(variant: Variant, columns: int, rows: int, dx: float, dy: float) -> "_M
     return _Man(variant, x, y)
 
 
-def _diaphragm(x: Floats, y: Floats) -> Floats:
-    """Height of the whole diaphragm over each point, in millimetres; the right dome is the higher one."""
-    right = x < 0
-    aside = np.where(right, -66 - x, x - 70) / 68.0
-    sideways = aside**2 * np.where(aside > 0, 46, 12)
-    back = (y + 10) / np.where(y > -10, 95, 85)
-    return np.asarray(np.where(right, -42, -55) - sideways - back**2 * np.where(back > 0, 72, 24), np.float32)
-
-
-_SAC: tuple[Point, Point] = ((84.0, -2.0, -30.0), (62.0, 84.0, 82.0))
-_LOOP = (
-    (96.0, -62.0, -190.0), (112.0, -50.0, -95.0), (116.0, -30.0, -40.0), (116.0, 6.0, 0.0), (92.0, 38.0, 28.0),
-    (66.0, 54.0, 10.0), (84.0, 60.0, -34.0), (110.0, 44.0, -70.0), (112.0, 36.0, -190.0),
-)  # fmt: skip
-_SMALL_LOOP = ((60.0, -62.0, -60.0), (56.0, -64.0, -12.0), (78.0, -54.0, 24.0), (100.0, -40.0, 22.0))
-_COLON = ((-110.0, -30.0, -215.0), (-100.0, -52.0, -150.0), (-30.0, -78.0, -165.0), (60.0, -74.0, -150.0),
-          (108.0, -20.0, -110.0), (118.0, 20.0, -215.0))  # fmt: skip
-
-
-def _haustra(points: tuple[Point, ...], radius: float, swing: float) -> list[Tube]:
-    path = smooth_path(points, 8)
-    radii = [radius + swing * float(np.cos(i * np.pi / 2.5)) for i in range(len(path))]
-    return [Tube(a, b, radii[i], radii[i + 1]) for i, (a, b) in enumerate(pairwise(path))]
-
-
-@cache
-def _vessels(hernia: bool) -> tuple[Tube, ...]:
-    def inside(point: Point) -> float:
-        x, y, z = point
-        width, depth, middle = skeleton.cavity(z)
-        hull = (1 - float(np.hypot(x / width, (y - middle) / depth))) * depth
-        floor = (z - float(_diaphragm(np.array(x, np.float32), np.array(y, np.float32)))) * 0.8
-        sac = np.linalg.norm((np.array(point) - _SAC[0]) / _SAC[1]) - 1 if hernia else 1.0
-        return min(hull, floor, 60 * float(sac), abs(x) - 14)
-
-    return (*skeleton.vessel_tree(-1, inside), *skeleton.vessel_tree(1, inside))
-
-
-@cache
-def _great_vessels(shift: float) -> dict[str, tuple[Tube, ...]]:
-    def at(points: tuple[Point, ...], share: float = 1.0) -> list[Point]:
-        return [(x + shift * share, y, z) for x, y, z in points]
-
-    aorta = at(((2, -22, 22), (-10, -24, 50), (-6, -16, 80), (8, 4, 97), (22, 30, 92), (27, 48, 72)), 0.5)
-    trunk = at(((18, -32, 22), (22, -26, 46), (20, -8, 62)))
-    lungs = at(((-44, 14, 52), (-20, 0, 58), (10, -4, 60), (22, 2, 66), (42, 18, 64)))
-    descending = ((27, 48, 72), (22, 44, -60), (8, 30, -120), (6, 20, -215))
-    cava = at(((-22, -10, 105), (-26, -16, 70), (-26, -16, 25)), 0.6)
-    left_vein = at(((28, -34, 118), (0, -34, 104), (-22, -12, 98)))
-    right_vein = at(((-34, -28, 122), (-22, -12, 100)))
-    carotid, subclavian = ((14, 8, 104), (24, -6, 200)), ((22, 24, 100), (34, 14, 136), (70, -14, 142))
-    return {
-        "aorta": (*chain(smooth_path(aorta), 15.5, 13), *chain(descending, 12.5, 10)),
-        "pulmonary": (*chain(smooth_path(trunk), 14), *chain(smooth_path(lungs), 9.5)),
-        "veins": (
-            *chain(cava, 9),
-            *chain(((-22, -2, -30), (-18, 14, -215)), 11),
-            *chain(smooth_path(left_vein), 6.5),
-            *chain(right_vein, 6.5),
-        ),
-        "arteries": (
-            *chain(((-4, -8, 98), (-22, -14, 132), (-26, -4, 200)), 5.5),
-            *chain(carotid, 4.2),
-            *chain(subclavian, 4.5),
-        ),
-    }
-
-
-_AIRWAY = (
-    *chain(((0, 8, 215), (0, 10, 140), (2, 20, 76)), 8.5),
-    *chain(((2, 20, 76), (-20, 22, 58), (-34, 22, 46)), 7, 5.5),
-    *chain(((2, 20, 76), (26, 26, 58), (46, 28, 50)), 6.2, 4.8),
-    *chain(((-34, 22, 46), (-46, 30, 20)), 4, 2.5),
-    *chain(((46, 28, 50), (52, 40, 26)), 3.8, 2.5),
-)  # fmt: skip
-
-
 class _Man:
     """One man on one grid; every plane is painted from outside to inside."""
 
     def __init__(self, variant: Variant, x: Floats, y: Floats) -> None:
         self.variant, self.x, self.y = variant, x, y
-        self.floor = _diaphragm(x[None, :], y[:, None])
+        self.floor = organs.diaphragm(x[None, :], y[:, None])
         random = np.random.default_rng(5)
         self.grain = [_smooth(random.standard_normal((y.size, x.size), dtype=np.float32)) for _ in range(6)]
         self.shift = -16.0 if variant.hernia else 0.0
+        white = random.standard_normal((y.size + 1, x.size + 1), dtype=np.float32)
+        self._noise = 9.0 * (white[1:, 1:] + 0.7 * white[:-1, 1:] + 0.7 * white[1:, :-1])
+        self.empty = self._table()
+
+    def _table(self) -> Floats:
+        canvas = Canvas(self.x, self.y)
+        reach = np.hypot(self.x[None, :], self.y[:, None] + np.float32(500))
+        canvas.paint(np.abs(reach - np.float32(624)) - np.float32(1.5), -150)
+        return canvas.hu
+
+    def noise(self, seed: int) -> Floats:
+        """Noise of the reconstruction in HU: one field, shifted and turned so that no two seeds look alike."""
+        random = np.random.default_rng(seed)
+        down, across = random.integers(self.y.size), random.integers(self.x.size)
+        field = np.roll(self._noise, (down, across), (0, 1))
+        turned = field[:: 1 if random.integers(2) else -1, :: 1 if random.integers(2) else -1]
+        return np.asarray(turned, dtype=np.float32)
 
     def plane(self, z: float) -> Floats:
         """HU at a height as float32 (rows, columns), without noise."""
         canvas = Canvas(self.x, self.y)
+        if self.variant.table:
+            canvas.hu[:] = self.empty
         chest = self._wall(canvas, z)
         self._lungs(canvas, z, chest)
         self._abdomen(canvas, z, np.maximum(chest + 4, z - self.floor + 4 if z > -140 else chest))
@@ -204,9 +146,6 @@ class _Man:
         """Table, skin, fat and muscle; answers the distance to the inside of the rib cage."""
         width = float(np.interp(z, _BODY_Z, _BODY_X if self.variant.arms_up else _SHOULDERS_X))
         depth = float(np.interp(z, _BODY_Z, _BODY_Y))
-        if self.variant.table:
-            reach = np.hypot(self.x[None, :], self.y[:, None] + np.float32(500))
-            canvas.paint(np.abs(reach - np.float32(624)) - np.float32(1.5), -150)
         body = self._oval(width, depth, 4.0 if z < 130 else 8.0, 2.5)
         canvas.paint(body, 20)
         canvas.paint(body + 2, -102)
@@ -225,32 +164,34 @@ class _Man:
         return np.asarray(first * (1 - part) + second * part, dtype=np.float32)
 
     def _lungs(self, canvas: Canvas, z: float, chest: Floats) -> None:
-        half = 13 + 13 * np.clip((self.y + 70) / 60, 0, 1) + 10 * float(np.clip((z - 100) / 30, 0, 1))
+        base = float(np.interp(z, (-70, -30, 0, 55, 90, 115, 145), (38, 22, 16, 22, 24, 24, 36)))
+        half = 3 + base * np.exp(-(((self.y - 8) / 58) ** 2))
         middle = np.abs(self.x[None, :] - np.float32(self.shift * 0.4)) - half[:, None]
-        canvas.paint(np.maximum(chest, -middle) if z < 145 else chest, -88)
+        canvas.paint(np.maximum(chest, -middle) if z < 150 else chest, -88)
         canvas.paint(np.maximum(chest + 3, middle - 2), -75)
         lung = np.maximum(np.maximum(chest, -middle), (self.floor - np.float32(z)) * np.float32(0.7))
-        if z > 140:
-            lung += np.float32(4 * (z - 140))
+        if z > 144:
+            lung += np.float32(4 * (z - 144))
         air = np.float32(-862) + 0.35 * self.y[:, None] + self._grain(z) * 26
         canvas.paint(lung, air.astype(np.float32))
 
     def _vessels(self, canvas: Canvas, z: float) -> None:
         blood = 190.0 if self.variant.contrast else 42.0
-        canvas.paint_tubes(z, _vessels(self.variant.hernia), ((0.0, blood * 0.8),))
-        canvas.paint_tubes(z, _AIRWAY, ((-1.6, 40.0), (0.0, -990.0)))
+        vessels = organs.lung_vessels(self.variant.hernia, 1.0 if canvas.soft > 1 else 0.0)
+        canvas.paint_tubes(z, vessels, ((0.0, blood * 0.8),))
+        canvas.paint_tubes(z, organs.AIRWAY, ((-1.6, 40.0), (0.0, -990.0)))
 
     def _heart(self, canvas: Canvas, z: float, chest: Floats) -> None:
         blood = 1.0 if self.variant.contrast else 0.0
         s = self.shift
         inside = chest + 3
-        canvas.paint_ellipsoid(z, (18 + s, -26, -16), (64, 52, 56), -85, 0.5, inside)
+        canvas.paint_ellipsoid(z, (16 + s, -26, -20), (66, 52, 58), -85, 0.5, inside)
         canvas.paint_ellipsoid(z, (30 + s, -22, -18), (54, 41, 46), 55 + 55 * blood, 0.5, inside)
-        canvas.paint_ellipsoid(z, (-16 + s, -20, 2), (34, 36, 42), 45 + 165 * blood, 0.2, inside)
+        canvas.paint_ellipsoid(z, (-16 + s, -20, -8), (34, 38, 52), 45 + 165 * blood, 0.2, inside)
         canvas.paint_ellipsoid(z, (8 + s, 10, 18), (36, 20, 26), 45 + 155 * blood, 0.0, inside)
         canvas.paint_ellipsoid(z, (44 + s, -14, -20), (36, 20, 28), 45 + 175 * blood, 0.55, inside)
         canvas.paint_ellipsoid(z, (6 + s, -46, -14), (38, 17, 34), 45 + 155 * blood, 0.3, inside)
-        great = _great_vessels(s)
+        great = organs.great_vessels(s)
         canvas.paint_tubes(z, great["veins"], ((0.0, 44 + 110 * blood),))
         canvas.paint_tubes(z, great["pulmonary"], ((0.0, 44 + 170 * blood),))
         canvas.paint_tubes(z, (*great["aorta"], *great["arteries"]), ((0.0, 50.0), (1.3, 44 + 210 * blood)))
@@ -261,7 +202,7 @@ class _Man:
         if z > -38:
             return
         canvas.paint(inside, -98)
-        canvas.paint_tubes(z, _haustra(_COLON, 17, 3), ((0.0, 45.0), (2.5, -5.0), (7.0, -850.0)))
+        canvas.paint_tubes(z, organs.haustra(organs.COLON, 17, 3), ((0.0, 45.0), (2.5, -5.0), (7.0, -850.0)))
         canvas.paint_ellipsoid(z, (-66, 2, -118), (98, 104, 92), 58 + 48 * blood, 0.0, inside)
         canvas.paint_ellipsoid(z, (8, -42, -100), (62, 38, 46), 58 + 46 * blood, 0.2, inside)
         canvas.paint_ellipsoid(z, (100, 48, -112), (27, 44, 46), 48 + 72 * blood, -0.5, inside)
@@ -273,9 +214,9 @@ class _Man:
     def _hernia(self, canvas: Canvas, z: float, chest: Floats) -> None:
         """Fat, stomach and bowel that went up through the left diaphragm."""
         inside = np.maximum(chest + 2, np.float32(20) - self.x[None, :])
-        canvas.paint_ellipsoid(z, *_SAC, -92, 0.0, inside)
+        canvas.paint_ellipsoid(z, *organs.SAC, -92, 0.0, inside)
         self._stomach(canvas, z, (72.0, -18.0, -24.0), (44.0, 52.0, 62.0), inside + 2)
-        for loop in (_haustra(_LOOP, 16, 4), _haustra(_SMALL_LOOP, 11, 2)):
+        for loop in (organs.haustra(organs.LOOP, 16, 4), organs.haustra(organs.SMALL_LOOP, 11, 2)):
             canvas.paint_tubes(z, loop, ((-1.5, 48.0), (1.0, -930.0)))
 
     def _stomach(self, canvas: Canvas, z: float, center: Point, radii: Point, inside: Floats) -> None:
@@ -290,7 +231,7 @@ class _Man:
         canvas.paint(distance + 4, content.astype(np.float32), cut.window)
 
     def _bones(self, canvas: Canvas, z: float) -> None:
-        cortex = ((0.0, 620.0), (1.7, 180.0))
+        cortex = ((0.0, 800.0), (1.9, 260.0))
         canvas.paint_tubes(z, skeleton.cartilage(), ((0.0, 95.0),))
         canvas.paint_tubes(z * skeleton.RIB_FLATTENING, skeleton.ribs(), cortex)
         canvas.paint_tubes(z, skeleton.shoulder_girdle(self.variant.arms_up), cortex)
@@ -323,8 +264,9 @@ class _Man:
         if offset > -6:
             arch += [Tube((s * 10.0, back - 8, z), (s * 9.0, back + 6, z), 4.5, 4) for s in (-1, 1)]
             arch += [Tube((s * 8.0, back + 6, z), (0, back + 11, z), 4, 3.5) for s in (-1, 1)]
-        if 0 < offset < 9:
-            arch += [Tube((s * 14.0, back + 2, z), (s * 33.0, back + 13, z), 4.5, 4) for s in (-1, 1)]
+        if 0 < offset < 9 and z < 148:
+            out = 15 + 18 * float(np.sin(offset / 9 * np.pi))
+            arch += [Tube((s * 14.0, back + 2, z), (s * out, back + out * 0.4, z), 4.5, 4) for s in (-1, 1)]
         canvas.paint_tubes(z, arch, ((0.0, 560.0), (1.8, 220.0)))
         for radii, hu in (((9.0, 7.5), -20.0), ((7.5, 6.3), 12.0), ((5.0, 4.0), 38.0)):
             canal = canvas.ellipse((0.0, back - 1.5), radii)

@@ -1,6 +1,6 @@
 """One axial plane to paint anatomy on, with soft edges, from shapes that are given in millimetres."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -19,6 +19,23 @@ class Tube(NamedTuple):
     end: Point
     start_radius: float
     end_radius: float
+
+
+class TubeSet:
+    """Many tubes that are found quickly by height."""
+
+    def __init__(self, tubes: Iterable[Tube]) -> None:
+        self.tubes = tuple(tubes)
+        ends = np.array([(t.start[2], t.end[2]) for t in self.tubes])
+        reach = np.array([max(t.start_radius, t.end_radius) for t in self.tubes])
+        self._low, self._high = ends.min(axis=1) - reach, ends.max(axis=1) + reach
+
+    def __iter__(self) -> Iterator[Tube]:
+        return iter(self.tubes)
+
+    def near(self, z: float) -> list[Tube]:
+        """The tubes that reach the plane at `z`."""
+        return [self.tubes[index] for index in np.flatnonzero((self._low < z) & (z < self._high))]
 
 
 class Patch(NamedTuple):
@@ -104,6 +121,8 @@ class Canvas:
 
     def paint_tubes(self, z: float, tubes: Iterable[Tube], layers: tuple[tuple[float, float], ...]) -> None:
         """Paint tubes in layers of (depth below the surface in millimetres, HU), outermost first."""
+        if isinstance(tubes, TubeSet):
+            tubes = tubes.near(z)
         cuts = [cut for cut in (self.tube(z, tube) for tube in tubes) if cut is not None]
         for depth, hu in layers:
             for cut in cuts:

@@ -73,7 +73,7 @@ def _bone_film(
     dense = 0.016 * flesh + 0.016 * marrow + 0.05 * (marrow - cortex)
     grain = _noise((shape[0] // 4 + 1, shape[1] // 4 + 1), seed)
     texture = np.repeat(np.repeat(grain, 4, 0), 4, 1)[: shape[0], : shape[1]]
-    picture = 4000 * (1 - np.exp(-dense * 1.1)) + (marrow > 2) * texture * 22
+    picture = 4000 * (1 - np.exp(-dense * 0.62)) + (marrow > 2) * texture * 22
     return _twelve_bit(picture + 90 + 14 * _noise(shape, seed + 1))
 
 

@@ -5,16 +5,16 @@ from functools import cache
 
 import numpy as np
 
-from priorline.imaging.phantom_canvas import Point, Tube, chain, smooth_path
+from priorline.imaging.phantom_canvas import Point, Tube, TubeSet, chain, smooth_path
 
 T1_HEIGHT = 138.0
 VERTEBRA_STEP = 24.0
 RIB_FLATTENING = 0.6
 
-_CAVITY_Z = (-215, -150, -100, -60, -20, 20, 60, 90, 120, 138, 152, 210)
-_CAVITY_X = (126, 130, 135, 138, 137, 131, 119, 104, 76, 50, 26, 22)
-_CAVITY_Y = (84, 88, 92, 94, 93, 89, 82, 73, 56, 38, 22, 20)
-_CAVITY_MIDDLE = (-4, -3, -1, 0, 0, 1, 4, 8, 14, 18, 20, 20)
+_CAVITY_Z = (-215, -150, -100, -60, -20, 20, 60, 90, 118, 132, 142, 150, 210)
+_CAVITY_X = (126, 130, 135, 138, 137, 131, 119, 104, 80, 62, 42, 24, 22)
+_CAVITY_Y = (84, 88, 92, 94, 93, 89, 82, 73, 58, 45, 30, 20, 20)
+_CAVITY_MIDDLE = (-4, -3, -1, 0, 0, 1, 4, 8, 14, 18, 20, 20, 20)
 _SPINE_Z = (-215, -150, -50, 50, 140, 210)
 _SPINE_Y = (46, 50, 62, 66, 54, 34)
 
@@ -44,7 +44,7 @@ _RIB_ENDS = (0.80, 0.80, 0.80, 0.79, 0.78, 0.76, 0.73, 0.68, 0.63, 0.58, 0.42, 0
 
 
 @cache
-def ribs() -> tuple[Tube, ...]:
+def ribs() -> TubeSet:
     """Twelve pairs of ribs, sloping down from the spine to the front.
 
     Ribs are taller than thick: their z is multiplied by RIB_FLATTENING, so paint them at that height too.
@@ -52,16 +52,18 @@ def ribs() -> tuple[Tube, ...]:
     tubes: list[Tube] = []
     for number, end in enumerate(_RIB_ENDS, start=1):
         for side in (-1, 1):
-            angles = np.linspace(0.2, end * np.pi, 22)
+            angles = np.linspace(0.36, end * np.pi, 21)
             head_z = T1_HEIGHT - VERTEBRA_STEP * (number - 1) + 8
             head: Point = (side * 17.0, spine_y(head_z) + 6, head_z)
-            path = [head, *(_rib_point(number, side, float(angle)) for angle in angles)]
-            tubes += chain([(x, y, z * RIB_FLATTENING) for x, y, z in path], 3.6, 3.9)
-    return tuple(tubes)
+            _, depth, middle = cavity(head_z)
+            neck: Point = (side * 28.0, middle + depth + 4, head_z - 1)
+            path = [head, neck, *(_rib_point(number, side, float(angle)) for angle in angles)]
+            tubes += chain([(x, y, z * RIB_FLATTENING) for x, y, z in path], 4.0, 4.4)
+    return TubeSet(tubes)
 
 
 @cache
-def cartilage() -> tuple[Tube, ...]:
+def cartilage() -> TubeSet:
     """From the front ends of the upper ten ribs to the breast bone."""
     tubes: list[Tube] = []
     for number in range(1, 11):
@@ -76,11 +78,11 @@ def cartilage() -> tuple[Tube, ...]:
                 end[2] * 0.6 + goal[2] * 0.4,
             )
             tubes += chain(smooth_path((end, halfway, goal), 4), 4.5)
-    return tuple(tubes)
+    return TubeSet(tubes)
 
 
 @cache
-def shoulder_girdle(arms_up: bool) -> tuple[Tube, ...]:
+def shoulder_girdle(arms_up: bool) -> TubeSet:
     """Collar bones, shoulder blades and, with the arms down, the heads and shafts of the upper arms."""
     lift = 14.0 if arms_up else 0.0
     tubes: list[Tube] = []
@@ -99,7 +101,7 @@ def shoulder_girdle(arms_up: bool) -> tuple[Tube, ...]:
         if not arms_up:
             tubes += chain(((side * 172.0, 2.0, 118.0), (side * 173.0, 2.0, 116.0)), 22.0)
             tubes += chain(((side * 178.0, 2.0, 112.0), (side * 212.0, 6.0, -160.0)), 12.0)
-    return tuple(tubes)
+    return TubeSet(tubes)
 
 
 def _blade(side: int, z: float, lift: float) -> Tube:
@@ -112,13 +114,19 @@ def _blade(side: int, z: float, lift: float) -> Tube:
     return Tube(medial, lateral, 2.6, 4.2)
 
 
+_LOBES = (
+    (1.1, -0.2), (0.9, 0.5), (0.6, -0.8), (0.1, -0.8), (0.0, 0.6), (-0.6, -0.7), (-0.8, -0.2),
+    (-1.0, 0.6), (-1.1, 0.1),
+)  # fmt: skip
+
+
 def vessel_tree(side: int, inside: Callable[[Point], float]) -> tuple[Tube, ...]:
     """The vessels of one lung from the hilum outwards; `inside` gives the depth of a point in the lung in mm."""
     random = np.random.default_rng(40 + side)
     tubes: list[Tube] = []
-    for height, forward in ((1.0, -0.2), (0.9, 0.5), (0.1, -0.7), (0.0, 0.5), (-0.8, -0.5), (-1.0, 0.6), (-0.9, 0.1)):
+    for height, forward in _LOBES:
         direction = np.array([side * 0.75, forward, height * 0.9])
-        _branch(tubes, random, inside, np.array([side * 36.0, 14.0, 52.0 + 12 * height]), direction, 4.4)
+        _branch(tubes, random, inside, np.array([side * 36.0, 14.0, 52.0 + 12 * height]), direction, 4.6)
     return tuple(tubes)
 
 
@@ -130,21 +138,37 @@ def _branch(
     direction: np.ndarray,
     radius: float,
 ) -> None:
-    for _ in range(2 + int(random.integers(2))):
-        direction = direction / np.linalg.norm(direction) + random.normal(0, 0.16, 3)
-        ahead = position + direction * (5.0 + 2.2 * radius)
-        start, end = _point(position), _point(ahead)
-        if radius < 2.6 and inside(end) < 3.0:
+    for _ in range(2):
+        end = _ahead(random, inside, position, direction, radius)
+        if end is None:
             return
-        tubes.append(Tube(start, end, radius, radius * 0.92))
-        position, radius = ahead, radius * 0.92
-    if radius < 0.55:
+        direction = end - position
+        tubes.append(Tube(_point(position), _point(end), radius, radius * 0.96))
+        position, radius = end, radius * 0.96
+    if radius < 0.72:
         return
+    direction = direction / np.linalg.norm(direction)
     spread = random.normal(0, 1, 3)
     spread -= direction * (spread @ direction) / (direction @ direction)
-    spread *= 0.62 / np.linalg.norm(spread)
-    _branch(tubes, random, inside, position, direction + spread, radius * 0.76)
-    _branch(tubes, random, inside, position, direction - spread * 0.8, radius * 0.72)
+    spread *= 0.6 / np.linalg.norm(spread)
+    _branch(tubes, random, inside, position, direction + spread, radius * 0.78)
+    _branch(tubes, random, inside, position, direction - spread * 0.8, radius * 0.76)
+
+
+def _ahead(
+    random: np.random.Generator,
+    inside: Callable[[Point], float],
+    position: np.ndarray,
+    direction: np.ndarray,
+    radius: float,
+) -> np.ndarray | None:
+    """Where the next piece ends, turning away from the lung's surface; None where there is no room."""
+    for turn in (0.14, 0.5, 0.8, 1.1):
+        heading = direction / np.linalg.norm(direction) + random.normal(0, turn, 3)
+        end: np.ndarray = position + heading * ((7.0 + 1.6 * radius) / np.linalg.norm(heading))
+        if radius > 3.4 or inside(_point(end)) > 3.0:
+            return end
+    return None
 
 
 def _point(position: np.ndarray) -> Point:

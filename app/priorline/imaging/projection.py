@@ -26,7 +26,7 @@ _LARGEST_GAP = 2.6
 class Film:
     """A film-like image: uint16 0…4095, bright where much was in the way, and its square pixel in millimetres.
 
-    `dense` says how the lines were got: the number of slices that went in.
+    `slices` is the number of slices that went in.
     """
 
     pixels: npt.NDArray[np.uint16]
@@ -106,7 +106,7 @@ def develop(
     """
     reach = reach or max(3, sums.shape[1] // 6)
     flat = sums - np.float32(detail) * _blur(sums, reach)
-    darkest, brightest = (float(value) for value in np.percentile(flat[::4, ::4], (low, high)))
+    darkest, brightest = (float(value) for value in np.percentile(flat, (low, high)))
     tone = np.clip((flat - darkest) / max(brightest - darkest, 1e-6), 0.0, 1.0)
     curved = 0.45 * tone + 0.55 * tone * tone * (3.0 - 2.0 * tone)
     return np.asarray(np.rint(curved * FILM_MAXIMUM), dtype=np.uint16)

@@ -155,7 +155,7 @@ def _cr(dataset: Dataset, _study: StudyStory, story: SeriesStory, _index: int) -
 def _film(dataset: Dataset, story: SeriesStory) -> None:
     dataset.ImageType = ["ORIGINAL", "PRIMARY"]
     dataset.ViewPosition = story.view
-    dataset.PatientOrientation = ["R", "F"] if story.picture == "hand-film" else ["L", "F"]
+    dataset.PatientOrientation = ["R", "H"] if story.picture == "hand-film" else ["L", "F"]
     dataset.WindowCenter, dataset.WindowWidth = 2048, 4096
 
 
