@@ -11,7 +11,6 @@ from priorline.domain.study import SeriesAnswer, StudyAnswer
 # A UUID-derived root (PS3.5 B.2) needs no registration.
 IMPLEMENTATION_CLASS_UID = "2.25.239437281450872391860371926459123847651"
 IMPLEMENTATION_VERSION_NAME = "PRIORLINE_0"
-UID_LENGTH_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +90,9 @@ class Archive(Protocol):
     def echo(self) -> float:
         """Ask whether the archive is there; milliseconds from connecting to the answer."""
 
+    def accepts_get(self) -> bool:
+        """Whether the archive hands over studies on the connection that asks for them."""
+
     def find_studies(
         self,
         patient: Patient,
@@ -123,11 +125,6 @@ class Archive(Protocol):
 
         What `on_instance` raises ends the retrieval at once and is raised here. An empty `sop_classes` means unknown.
         """
-
-
-def is_uid(value: str) -> bool:
-    """Whether text is a usable UID: digits and dots, 1 to 64 characters (PS3.5 9.1)."""
-    return 0 < len(value) <= UID_LENGTH_MAX and value.isascii() and value.replace(".", "").isdigit()
 
 
 def part10(received: Received, ae_title: str) -> bytes:

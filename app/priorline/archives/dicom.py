@@ -23,6 +23,10 @@ class DicomArchive:
         """C-ECHO; milliseconds from connecting to the answer."""
         return dicom_session.echo(self.peer)
 
+    def accepts_get(self) -> bool:
+        """Whether C-GET is offered."""
+        return dicom_get.accepts_get(self.peer)
+
     def find_studies(
         self,
         patient: Patient,

@@ -8,7 +8,7 @@ from pynetdicom.dimse_primitives import C_FIND
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
 
-from priorline.archives.base import DicomPeer, FindSummary, is_uid
+from priorline.archives.base import DicomPeer, FindSummary
 from priorline.archives.dicom_session import (
     CANCELLED,
     PENDING,
@@ -21,7 +21,7 @@ from priorline.archives.dicom_session import (
 from priorline.archives.translate import IDENTIFIER_LENGTH_MAX, Row, read_row, series_answer, study_answer
 from priorline.archives.watch import Fault
 from priorline.domain.patient import Patient
-from priorline.domain.study import SeriesAnswer, StudyAnswer
+from priorline.domain.study import SeriesAnswer, StudyAnswer, is_uid
 from priorline.errors import ArchiveBroken, ArchiveRefused, UsageError
 
 MODEL = str(StudyRootQueryRetrieveInformationModelFind)

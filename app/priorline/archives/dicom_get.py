@@ -9,7 +9,7 @@ from pynetdicom.dimse_primitives import C_GET, C_STORE
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet  # type: ignore[attr-defined]
 
-from priorline.archives.base import DicomPeer, Received, RetrieveSummary, is_uid
+from priorline.archives.base import DicomPeer, Received, RetrieveSummary
 from priorline.archives.dicom_find import SYNTAXES, study_classes, uid_key
 from priorline.archives.dicom_session import (
     CANCELLED,
@@ -21,7 +21,8 @@ from priorline.archives.dicom_session import (
     request,
 )
 from priorline.archives.watch import Fault
-from priorline.errors import ArchiveBroken
+from priorline.domain.study import is_uid
+from priorline.errors import ArchiveBroken, ArchiveRefused
 
 MODEL = str(StudyRootQueryRetrieveInformationModelGet)
 # 128 is the protocol's limit (PS3.8 9.3.2.2); one is the C-GET itself.
@@ -83,6 +84,16 @@ def retrieve(
             return _exchange(session, identifier, counts, on_instance)
     except Cancelled:
         return _summary(counts, CANCELLED, cancelled=True)
+
+
+def accepts_get(peer: DicomPeer) -> bool:
+    """Whether the peer agrees to C-GET (study root) at all."""
+    try:
+        with associate(peer, [build_context(MODEL)], lambda: False) as session:
+            session.context(MODEL)
+    except ArchiveRefused:
+        return False
+    return True
 
 
 def _exchange(

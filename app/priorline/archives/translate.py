@@ -14,9 +14,8 @@ from pydicom.charset import python_encoding
 from pydicom.datadict import tag_for_keyword
 from pydicom.uid import UID
 
-from priorline.archives.base import is_uid
 from priorline.domain.patient import Identifier, Patient
-from priorline.domain.study import SeriesAnswer, StudyAnswer
+from priorline.domain.study import SeriesAnswer, StudyAnswer, is_uid
 
 TEXT_MAX = 256
 IDENTIFIER_LENGTH_MAX = 1 << 20

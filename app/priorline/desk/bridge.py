@@ -15,7 +15,7 @@ from priorline.work.messages import Cancel, Configure, Event, Request, Ticket, d
 class Bridge(QObject):
     """The one door of the window to what runs outside it; every method returns at once."""
 
-    event = Signal(object)
+    heard = Signal(object)
     frame = Signal(int, object)
 
     def __init__(
@@ -33,7 +33,7 @@ class Bridge(QObject):
         return next(self._numbers)
 
     def send(self, request: Request) -> None:
-        """Ask the courier; the answers are `event` signals with the request's number."""
+        """Ask the courier; the answers are `heard` signals with the request's number."""
         self._courier.send(request)
 
     def cancel(self, number: int) -> None:
@@ -62,7 +62,7 @@ class Bridge(QObject):
         self._courier.close()
 
     def _heard(self, event: Event) -> None:
-        self.event.emit(event)  # From the reader thread; Qt queues it to the window's.
+        self.heard.emit(event)  # From the reader thread; Qt queues it to the window's.
 
     def _decoded(self, number: int, answer: Answer) -> None:
         self.frame.emit(number, answer)

@@ -5,11 +5,11 @@ A new patient is a new `Case`; events of an older one carry other numbers and ar
 
 from PySide6.QtCore import QObject, Signal
 
+from priorline.desk.bridge import Bridge
 from priorline.domain.patient import Patient
 from priorline.domain.region import RegionTable
 from priorline.domain.study import FetchReport, FetchState, HospitalReport, HospitalState, StudyAnswer
 from priorline.domain.timeline import Timeline, TimelineStudy
-from priorline.desk.bridge import Bridge
 from priorline.work.messages import (
     AskPresence,
     Event,
@@ -50,7 +50,7 @@ class Case(QObject):
         self._searches: set[int] = set()
         self._fetches: dict[int, str] = {}
         self._current_uid = ""
-        bridge.event.connect(self._take)
+        bridge.heard.connect(self._take)
 
     @property
     def patient(self) -> Patient | None:
@@ -109,7 +109,7 @@ class Case(QObject):
 
     def close(self) -> None:
         """Stop everything that was asked for this patient."""
-        self._bridge.event.disconnect(self._take)
+        self._bridge.heard.disconnect(self._take)
         for number in (*self._searches, *self._fetches):
             self._bridge.cancel(number)
 

@@ -106,6 +106,9 @@ class Comparison(QObject):
 
     def _fetched(self, report: FetchReport) -> None:
         self._describe()
+        for presenter in (self.current, self.prior):
+            if presenter.study_uid == report.study_uid:
+                presenter.settle()
 
     def _describe(self) -> None:
         """Keep the words of both panes true: counts grow, fetches end."""

@@ -19,7 +19,7 @@ def _server_name() -> str:
 
 
 def hand_over(launch: Launch) -> bool:
-    """Give the launch to an open window; false where there is none. Only for a process without a window of its own."""
+    """Give the launch to an open window; false where there is none. Waits, so only before a window of its own."""
     socket = QLocalSocket()
     socket.connectToServer(_server_name())
     if not socket.waitForConnected(WAIT_MILLISECONDS):

@@ -28,9 +28,8 @@ PICTURE_SIZE = (1920, 1080)
 
 def has_display() -> bool:
     """Whether there is a screen to open a window on."""
-    if sys.platform.startswith("linux"):
-        return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-    return True
+    always = sys.platform in ("win32", "darwin")
+    return always or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def run_window(settings: Settings, launch: Launch | None, screenshot: Path | None = None) -> int:
@@ -141,7 +140,8 @@ def _take(app: QApplication, window: Window, steps: list[Step], folder: Path) ->
 
     def done(late: str) -> None:
         result.append(late)
-        app.quit()
+        # Not quit(): that closes the window, and what it shows is still to be told.
+        app.exit()
 
     window.resize(*PICTURE_SIZE)
     window.show()

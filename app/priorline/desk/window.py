@@ -23,7 +23,7 @@ from priorline.desk.header import Header
 from priorline.desk.keys import KEY_HINTS, key_sheet
 from priorline.desk.timeline.line import TimelineLine
 from priorline.desk.timeline.list import TimelineList
-from priorline.desk.timeline.rows import build_rows
+from priorline.desk.timeline.rows import TimelineRow, build_rows
 from priorline.domain.region import RegionTable
 from priorline.work.launch import Launch
 
@@ -39,6 +39,8 @@ class Window(QMainWindow):
         self._bridge, self._table = bridge, table
         self.case: Case | None = None
         self._compare_uid = ""
+        self._pointed_by_user = False
+        self._refreshing = False
         self.header = Header(self)
         self.line = TimelineLine(self)
         self.list = TimelineList(self)
@@ -138,7 +140,7 @@ class Window(QMainWindow):
         return foot
 
     def _connect(self) -> None:
-        self.header.coverage.retry.connect(lambda hospital: self.case and self.case.retry(hospital))
+        self.header.coverage.retry.connect(self._retry)
         self.form.submitted.connect(self.launch)
         self.filter.textChanged.connect(self._filter)
         self.filter.returnPressed.connect(self.list.setFocus)
@@ -161,6 +163,10 @@ class Window(QMainWindow):
         clear.setContext(Qt.ShortcutContext.WidgetShortcut)
         clear.activated.connect(self._leave_filter)
 
+    def _retry(self, hospital: str) -> None:
+        if self.case is not None:
+            self.case.retry(hospital)
+
     def _show_no_patient(self) -> None:
         """The state without a patient: the form, and nothing of anybody."""
         self._end_case()
@@ -176,6 +182,7 @@ class Window(QMainWindow):
     def _end_case(self) -> None:
         self.comparison.clear()
         self.list.delegate.prior_uid = ""
+        self._pointed_by_user = False
         self.filter.clear()
         if self.case is not None:
             self.case.close()
@@ -192,9 +199,7 @@ class Window(QMainWindow):
         self.header.show_coverage(case.timeline.coverage())
         rows = build_rows(case)
         self.line.set_rows(rows)
-        pointed = self._pointed_uid()
-        self.list.rows.set_rows(rows)
-        self.list.select(pointed or next((row.study_uid for row in rows if row.suggested), ""))
+        self._keep_pointing(rows)
         self.line.point_at(self._pointed_uid(), self.list.delegate.prior_uid)
         self._count()
         self._say_progress()
@@ -218,6 +223,7 @@ class Window(QMainWindow):
         return row.study_uid if row is not None else ""
 
     def _point(self, study_uid: str) -> None:
+        self._pointed_by_user = self._pointed_by_user or not self._refreshing
         self.line.point_at(study_uid, self.list.delegate.prior_uid)
 
     def _compare_suggestion(self) -> None:
@@ -233,6 +239,15 @@ class Window(QMainWindow):
     def _leave_filter(self) -> None:
         self.filter.clear()
         self.list.setFocus()
+
+    def _keep_pointing(self, rows: tuple[TimelineRow, ...]) -> None:
+        """Stay on the study that the user pointed at; until then the suggestion is pointed at."""
+        suggested = next((row.study_uid for row in rows if row.suggested), "")
+        wanted = self._pointed_uid() if self._pointed_by_user else suggested
+        self._refreshing = True
+        self.list.rows.set_rows(rows)
+        self.list.select(wanted)
+        self._refreshing = False
 
     def _count(self) -> None:
         shown, total = len(self.list.rows.shown()), self.list.rows.total()

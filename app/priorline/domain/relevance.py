@@ -33,11 +33,15 @@ class Relevance:
 
 @dataclass(frozen=True, slots=True)
 class Exam:
-    """What the score looks at: regions, modalities and date of one study."""
+    """What the score looks at: regions (the first is the main one), modalities and date of one study.
+
+    `bedside` marks films taken in bed, which show less than those taken standing.
+    """
 
     regions: tuple[Region, ...]
     modalities: tuple[str, ...]
     study_date: date | None
+    bedside: bool = False
 
 
 def relevance(current: Exam, prior: Exam, *, oldest_of_kind: bool, latest_before: bool) -> Relevance:
@@ -45,21 +49,26 @@ def relevance(current: Exam, prior: Exam, *, oldest_of_kind: bool, latest_before
     region, region_reason = _region_weight(current.regions, prior.regions)
     modality, modality_reason = _modality_weight(current.modalities, prior.modalities)
     reasons = [reason for reason in (region_reason, modality_reason) if reason]
+    if prior.bedside:
+        modality *= 0.85
+        reasons.append("bedside film")
     score = 0.7 * region * modality + 0.1 * _recency(current.study_date, prior.study_date)
     if oldest_of_kind and region >= 0.8:
-        score += 0.12
+        score += 0.08
         reasons.append("oldest of its kind")
     if latest_before and region >= 0.8:
-        score += 0.08
+        score += 0.12
         reasons.append("latest before this study")
     return Relevance(round(min(score, 1.0), 4), tuple(reasons))
 
 
-def _region_weight(current: Collection[Region], prior: Collection[Region]) -> tuple[float, str]:
+def _region_weight(current: tuple[Region, ...], prior: tuple[Region, ...]) -> tuple[float, str]:
     if Region.UNKNOWN in current or Region.UNKNOWN in prior:
         return 0.5, "region not known"
-    if set(current) & set(prior):
+    if current[0] in prior:
         return 1.0, "same region"
+    if set(current) & set(prior):
+        return 0.85, "shared region"
     if Region.WHOLE_BODY in current or Region.WHOLE_BODY in prior:
         return 0.8, "whole body"
     if any(NEIGHBOURS.get(region, frozenset()) & set(prior) for region in current):

@@ -6,6 +6,13 @@ from enum import StrEnum
 
 from priorline.domain.patient import Patient
 
+UID_LENGTH_MAX = 64
+
+
+def is_uid(value: str) -> bool:
+    """Whether text is a usable UID: digits and dots, 1 to 64 characters (PS3.5 9.1)."""
+    return 0 < len(value) <= UID_LENGTH_MAX and value.isascii() and value.replace(".", "").isdigit()
+
 
 class HospitalState(StrEnum):
     """Where one hospital's answer stands; every hospital ends in one of the last six."""

@@ -9,9 +9,13 @@ from datetime import date, time
 
 from priorline.domain.identity import Identity, Match, compare
 from priorline.domain.patient import Identifier, Patient
-from priorline.domain.region import Region, RegionTable
+from priorline.domain.region import Region, RegionTable, plain
 from priorline.domain.relevance import FILM_MODALITIES, Exam, Relevance, relevance
 from priorline.domain.study import HospitalReport, HospitalState, StudyAnswer
+
+# Film or not, taken in bed or not, main region: "oldest" and "latest" are meant within one kind.
+Kind = tuple[bool, bool, Region]
+BEDSIDE_WORDS = frozenset("bed bedside portable mobile mobiel liegend ic icu seh-bed".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,8 @@ class TimelineStudy:
 
     def exam(self) -> Exam:
         """What ranking looks at."""
-        return Exam(self.regions, self.modalities, self.best.study_date)
+        bedside = bool(BEDSIDE_WORDS & set(plain(self.best.description).split()))
+        return Exam(self.regions, self.modalities, self.best.study_date, bedside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,16 +212,15 @@ def _when(study: TimelineStudy) -> tuple[date, time]:
     return (study.best.study_date or date.min, study.best.study_time or time.min)
 
 
-def _kind(study: TimelineStudy) -> tuple[bool, Region]:
-    return (bool(set(study.modalities) & FILM_MODALITIES), study.regions[0])
+def _kind(study: TimelineStudy) -> Kind:
+    exam = study.exam()
+    return (bool(set(exam.modalities) & FILM_MODALITIES), exam.bedside, exam.regions[0])
 
 
-def _ends(
-    studies: Sequence[TimelineStudy], current: TimelineStudy
-) -> tuple[dict[tuple[bool, Region], str], dict[tuple[bool, Region], str]]:
+def _ends(studies: Sequence[TimelineStudy], current: TimelineStudy) -> tuple[dict[Kind, str], dict[Kind, str]]:
     """The oldest study of each kind, and the latest of each kind before the current one."""
-    oldest: dict[tuple[bool, Region], str] = {}
-    latest: dict[tuple[bool, Region], str] = {}
+    oldest: dict[Kind, str] = {}
+    latest: dict[Kind, str] = {}
     for study in studies:
         if study.current or study.best.study_date is None:
             continue

@@ -139,9 +139,7 @@ class Courier:
 
         with self._fetch_lanes[hospital.name]:
             title = self._session.settings.workstation.ae_title
-            fetch = StudyFetch(
-                hospital.archive, self._session.store, study, tell, self._is_cancelled(number), title
-            )
+            fetch = StudyFetch(hospital.archive, self._session.store, study, tell, self._is_cancelled(number), title)
             report = fetch.run(self._session.trail, request.series_uid)
         self.send(FetchEnded(number, report))
 

@@ -18,7 +18,6 @@ class _Hospital(msgspec.Struct):
     ae_title: str
     host: str
     port: int
-    patient_id_issuer: str
 
 
 class _Patient(msgspec.Struct):
@@ -71,7 +70,6 @@ class DemoPeers:
                 ae_title=one.ae_title,
                 host=one.host,
                 port=one.port,
-                patient_id_issuer=one.patient_id_issuer,
             )
             for one in self._told.hospitals
         )

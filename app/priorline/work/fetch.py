@@ -8,7 +8,8 @@ import msgspec
 
 from priorline.archives.base import Archive, Received, part10
 from priorline.audit.trail import AuditEvent, AuditTrail
-from priorline.cache.store import AddOutcome, Store, StoredInstance
+from priorline.cache.model import AddOutcome, StoredInstance
+from priorline.cache.store import Store
 from priorline.domain.study import FetchReport, FetchState, SeriesAnswer, StudyAnswer
 from priorline.errors import EnvironmentFault, ImageError
 from priorline.imaging.instance import InstanceHeader
@@ -219,5 +220,3 @@ def _wanted(listed: dict[str, set[str]] | None, series_uid: str) -> set[str] | N
 def _count(series: Collection[SeriesAnswer], study: StudyAnswer, series_uid: str) -> int:
     counted = sum(one.images or 0 for one in series)
     return counted if series_uid else (study.images or counted)
-
-

@@ -1,5 +1,6 @@
-"""A helper process and its two pipes, kept alive: what it was doing when it died is asked once more, then given up."""
+"""A helper process and its two pipes, kept alive; what it was doing when it died is asked once more."""
 
+import contextlib
 import os
 import queue
 import subprocess
@@ -7,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO
 
 import msgspec
 
@@ -131,7 +132,7 @@ class Helper:
         self._deaths_in_a_row += 1
         return self._deaths_in_a_row < MOST_STARTS_IN_A_ROW
 
-    def _end(self, process: subprocess.Popen[bytes], stream: BinaryIO) -> None:
+    def _end(self, process: subprocess.Popen[bytes], stream: IO[bytes]) -> None:
         if not self._closing:
             process.kill()
         process.wait()
@@ -158,16 +159,13 @@ class Helper:
             self._on_event(RequestFailed(waiting.request.number, LOST))
 
 
-def _keep_writing(stream: BinaryIO, outbox: "queue.SimpleQueue[bytes | None]") -> None:
-    try:
+def _keep_writing(stream: IO[bytes], outbox: "queue.SimpleQueue[bytes | None]") -> None:
+    # An OSError says that the process is gone; the reader sees that too and asks again.
+    with contextlib.suppress(OSError):
         while (message := outbox.get()) is not None:
             write_message(stream, message)
-    except OSError:
-        pass  # The process is gone; the reader sees it too and asks again.
-    try:
+    with contextlib.suppress(OSError):
         stream.close()
-    except OSError:
-        pass  # Closing flushes, and there is nobody to flush to.
 
 
 def _environment() -> dict[str, str]:

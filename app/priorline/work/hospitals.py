@@ -32,8 +32,10 @@ class Hospital:
             return replace(patient, identifier=Identifier(local, issuer))
         if issuer and patient.identifier.issuer and issuer != patient.identifier.issuer:
             return None
-        return patient if patient.identifier.issuer else replace(
-            patient, identifier=Identifier(patient.identifier.value, issuer)
+        return (
+            patient
+            if patient.identifier.issuer
+            else replace(patient, identifier=Identifier(patient.identifier.value, issuer))
         )
 
 

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from priorline.archives.base import is_uid
 from priorline.domain.patient import Identifier, Patient
+from priorline.domain.study import is_uid
 from priorline.errors import UsageError
 
 # IHE names and those of the command line, to the fields below.
@@ -111,7 +111,9 @@ def from_names(named: dict[str, str]) -> Launch:
         if plain in NAMES:
             fields[NAMES[plain]] = value
         elif plain not in IGNORED:
-            raise UsageError(f'The request has the unknown name "{name}"; allowed are {", ".join(sorted(set(NAMES)))}.')
+            raise UsageError(
+                f'The request has the unknown name "{name}"; allowed are {", ".join(sorted(set(NAMES)))}.'
+            )
     number, *rest = fields.get("patient_id", "").split("^")
     if rest:
         authority = rest[2].split("&")[0] if len(rest) > 2 else ""

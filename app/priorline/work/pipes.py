@@ -3,20 +3,20 @@
 import os
 import struct
 import sys
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 # The largest message is the contents of a study with some ten thousand instances.
 LARGEST_MESSAGE = 64 * 1024 * 1024
 _LENGTH = struct.Struct("<I")
 
 
-def write_message(stream: BinaryIO, message: bytes) -> None:
+def write_message(stream: IO[bytes], message: bytes) -> None:
     """Write one message and flush; raises OSError where the other side is gone."""
     stream.write(_LENGTH.pack(len(message)) + message)
     stream.flush()
 
 
-def read_message(stream: BinaryIO) -> bytes | None:
+def read_message(stream: IO[bytes]) -> bytes | None:
     """The next message, or None where the pipe ended or the other side does not keep to the format."""
     head = stream.read(_LENGTH.size)
     if len(head) < _LENGTH.size:

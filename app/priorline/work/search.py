@@ -39,7 +39,10 @@ def search(
     """Ask all of `hospitals` for the studies of `patient`; returns when every one has ended."""
     lanes = [
         threading.Thread(
-            target=_ask, args=(hospital, patient, listener, trail, cancelled, reason), name=f"ask {index}", daemon=True
+            target=_ask,
+            args=(hospital, patient, listener, trail, cancelled, reason),
+            name=f"ask {index}",
+            daemon=True,
         )
         for index, hospital in enumerate(hospitals)
     ]

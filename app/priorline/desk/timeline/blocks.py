@@ -68,25 +68,37 @@ def draw_block(painter: QPainter, block: Block, *, pointed: bool, prior_uid: str
     painter.drawText(box, Qt.AlignmentFlag.AlignCenter, "?" if row.shut else row.modality)
 
 
-def draw_suggestion(painter: QPainter, lit: Block, current: Block, area: QRectF) -> None:
+def draw_suggestion(painter: QPainter, lit: Block, current: Block, area: QRectF, blocks: tuple[Block, ...]) -> None:
     """The thread from the lit prior to the current study, and the reason with the key that acts on it."""
     start, end = lit.box.center(), current.box.center()
     if start.x() >= end.x():
         return
-    below = min(max(lit.box.bottom(), current.box.bottom()) + 14, area.bottom() - 12)
+    painter.setFont(theme.font(theme.SMALL))
+    text = f"{lit.row.reason}   ⏎ compare"
+    label = _free_place((start.x() + end.x()) / 2, painter.fontMetrics().horizontalAdvance(text), area, blocks)
+    below = label.center().y()
     path = QPainterPath(QPointF(lit.box.right(), start.y()))
     path.cubicTo(QPointF(start.x() + 120, below), QPointF(end.x() - 120, below), QPointF(current.box.left(), end.y()))
     painter.setPen(QPen(QColor(theme.PRIOR), 1.2, Qt.PenStyle.DashLine))
     painter.setBrush(Qt.BrushStyle.NoBrush)
     painter.drawPath(path)
-    _label(painter, f"{lit.row.reason}   ⏎ compare", QPointF((start.x() + end.x()) / 2, below), area)
+    _label(painter, text, label)
 
 
-def _label(painter: QPainter, text: str, centre: QPointF, area: QRectF) -> None:
-    painter.setFont(theme.font(theme.SMALL))
-    width = painter.fontMetrics().horizontalAdvance(text) + 20
-    left = min(max(centre.x() - width / 2, area.left() + 4), max(area.right() - width - 4, area.left() + 4))
-    box = QRectF(left, centre.y() - 10, width, 20)
+def _free_place(centre: float, text_width: int, area: QRectF, blocks: tuple[Block, ...]) -> QRectF:
+    """A box for the reason that covers as few blocks as can be, near `centre`."""
+    width = text_width + 20.0
+    lefts = [centre - width / 2 + shift for shift in (0.0, -140.0, 140.0, -280.0, 280.0)]
+    tops = sorted({block.box.center().y() for block in blocks}) or [area.center().y()]
+    places = [
+        QRectF(min(max(left, area.left() + 4), max(area.right() - width - 4, area.left() + 4)), top - 10, width, 20)
+        for left in lefts
+        for top in tops
+    ]
+    return min(places, key=lambda place: sum(place.intersects(block.box) for block in blocks))
+
+
+def _label(painter: QPainter, text: str, box: QRectF) -> None:
     painter.setPen(QPen(QColor(theme.PRIOR), 1))
     painter.setBrush(QColor("#2a2008"))
     painter.drawRoundedRect(box, 10, 10)

@@ -17,9 +17,7 @@ LOOKS: dict[HospitalState, tuple[str, str]] = {
     HospitalState.REFUSED: (theme.TROUBLE, "refused"),
     HospitalState.NOT_ASKED: (theme.PARTIAL, "not asked"),
 }
-RETRIABLE = frozenset(
-    {HospitalState.FAILED, HospitalState.TIMED_OUT, HospitalState.REFUSED, HospitalState.NOT_ASKED}
-)
+RETRIABLE = frozenset({HospitalState.FAILED, HospitalState.TIMED_OUT, HospitalState.REFUSED, HospitalState.NOT_ASKED})
 
 
 class HospitalChip(QPushButton):

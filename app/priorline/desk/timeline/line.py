@@ -51,11 +51,12 @@ class Blocks(pg.GraphicsObject):  # type: ignore[misc]
         painter.save()
         painter.resetTransform()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self._draw_lanes(painter, to_pixels.map(QPointF(0, 0)).y(), area)
         self._draw_today(painter, to_pixels.map(QPointF(_today(), 0)).x(), area)
         current = next((block for block in self.blocks if block.row.current), None)
         lit = next((block for block in self.blocks if block.row.suggested), None)
         if lit is not None and current is not None:
-            draw_suggestion(painter, lit, current, area)
+            draw_suggestion(painter, lit, current, area, self.blocks)
         for block in self.blocks:
             draw_block(painter, block, pointed=block.row.study_uid == self.pointed_uid, prior_uid=self.prior_uid)
         painter.restore()
@@ -63,6 +64,12 @@ class Blocks(pg.GraphicsObject):  # type: ignore[misc]
     def at(self, pixel: QPointF) -> Block | None:
         """The block under a point of the scene, the uppermost first."""
         return next((block for block in reversed(self.blocks) if block.box.contains(pixel)), None)
+
+    def _draw_lanes(self, painter: QPainter, first: float, area: QRectF) -> None:
+        """Every second lane has a quiet ground, so that the eye keeps to its row."""
+        for number in range(0, len(self.lanes), 2):
+            top = first + (number - 0.5) * LANE_PIXELS
+            painter.fillRect(QRectF(area.left(), top, area.width(), LANE_PIXELS), QColor(255, 255, 255, 8))
 
     @staticmethod
     def _draw_today(painter: QPainter, x: float, area: QRectF) -> None:
@@ -79,19 +86,22 @@ class TimelineLine(pg.PlotWidget):  # type: ignore[misc]
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent, background=theme.GROUND, axisItems={"bottom": TimeAxis()})
         self._items = Blocks()
-        self._fitted = False
+        self._span_is_the_users = False
         plot = self.getPlotItem()
         plot.hideButtons()
         plot.setMenuEnabled(False)
         plot.setMouseEnabled(x=True, y=False)
         plot.getViewBox().setDefaultPadding(0)
         plot.getViewBox().disableAutoRange()
-        plot.showGrid(x=True, alpha=0.12)
+        plot.showGrid(x=True, alpha=1.0)
+        plot.getViewBox().sigRangeChangedManually.connect(self._keep_span)
         left = plot.getAxis("left")
-        left.setStyle(tickFont=theme.font(theme.SMALL), tickLength=0, tickTextOffset=10)
+        left.setStyle(tickFont=theme.font(theme.SMALL), tickLength=0, tickTextOffset=10, tickAlpha=0)
         left.setWidth(LABEL_PIXELS)
         left.setTextPen(QColor(theme.TEXT))
         left.setPen(None)
+        # The grid belongs to the axis, and would cross the blocks.
+        plot.getAxis("bottom").setZValue(-1000)
         plot.getAxis("bottom").setHeight(AXIS_PIXELS)
         self.addItem(self._items)
         self.setAccessibleName("Timeline of all studies")
@@ -100,27 +110,29 @@ class TimelineLine(pg.PlotWidget):  # type: ignore[misc]
         self.scene().sigMouseMoved.connect(self._hover)
 
     def set_rows(self, rows: tuple[TimelineRow, ...]) -> None:
-        """Show these studies; the span is fitted once, and again on `fit`."""
+        """Show these studies; all years are shown until somebody zooms or pans."""
         lanes = _lanes(rows)
         self._items.rows = rows
         if lanes != self._items.lanes:
             self._items.lanes = lanes
             self._set_lanes(lanes)
-        if rows and not self._fitted:
+        if rows and not self._span_is_the_users:
             self.fit()
         self._items.update()
 
     def fit(self) -> None:
         """Show all years from the first study to today."""
         days = [float(row.when.toordinal()) for row in self._items.rows if row.when]
-        self._fitted = bool(days)
         first, last = min(days, default=_today() - DAYS_A_YEAR), max([*days, _today()])
         margin = max(MARGIN_DAYS, 0.04 * (last - first))
         self.setXRange(first - margin, last + margin, padding=0)
 
     def forget_span(self) -> None:
         """The next studies are of another patient: fit again."""
-        self._fitted = False
+        self._span_is_the_users = False
+
+    def _keep_span(self, _axes: object) -> None:
+        self._span_is_the_users = True
 
     def point_at(self, study_uid: str, prior_uid: str) -> None:
         """Mark the study that the keyboard is on, and the one in the prior's pane."""

@@ -1,5 +1,7 @@
 """The list in step with the line: two text lines a study, newest first, filtered by what is typed."""
 
+from dataclasses import dataclass
+
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QPainter, QPen
 from PySide6.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
@@ -131,8 +133,8 @@ class RowDelegate(QStyledItemDelegate):
             return
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        box = QRect(option.rect).adjusted(1, 1, -1, -GAP)  # type: ignore[attr-defined]
-        selected = bool(option.state & QStyle.StateFlag.State_Selected)  # type: ignore[attr-defined]
+        box = QRect(option.rect).adjusted(1, 1, -1, -GAP)
+        selected = bool(option.state & QStyle.StateFlag.State_Selected)
         self._frame(painter, box, row, selected)
         self._words(painter, box.adjusted(11, 7, -11, -7), row)
         painter.restore()
@@ -155,31 +157,33 @@ class RowDelegate(QStyledItemDelegate):
         bottom.setTop(box.bottom() - 17)
         colour = self._colour(row)
         mark = "CURRENT" if row.current else "PRIOR" if colour else row.distance
-        used = _put(painter, top, row.written_date, theme.TEXT, bold=True)
-        _put(painter, top.adjusted(used + 10, 0, 0, 0), row.modality, colour or theme.QUIET, bold=True)
-        _put(painter, top, mark, colour or theme.QUIET, right=True, bold=bool(colour), small=True)
+        used = _put(painter, top, row.written_date, Look(theme.TEXT, bold=True))
+        _put(painter, top.adjusted(used + 10, 0, 0, 0), row.modality, Look(colour or theme.QUIET, bold=True))
+        _put(painter, top, mark, Look(colour or theme.QUIET, bold=bool(colour), small=True, right=True))
         side = " · ".join(part for part in (row.place, row.status) if part)
-        used = _put(painter, bottom, side, theme.QUIET, right=True, small=True, most=0.58)
-        _put(painter, bottom.adjusted(0, 0, -used - 8, 0), row.title, theme.QUIET if row.shut else theme.TEXT)
+        used = _put(painter, bottom, side, Look(theme.QUIET, small=True, right=True, most=0.58))
+        title = Look(theme.QUIET if row.shut else theme.TEXT)
+        _put(painter, bottom.adjusted(0, 0, -used - 8, 0), row.title, title)
 
 
-def _put(
-    painter: QPainter,
-    box: QRect,
-    text: str,
-    colour: str,
-    *,
-    right: bool = False,
-    bold: bool = False,
-    small: bool = False,
-    most: float = 1.0,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a line of text is drawn; `most` is the share of the box that it may fill."""
+
+    colour: str
+    bold: bool = False
+    small: bool = False
+    right: bool = False
+    most: float = 1.0
+
+
+def _put(painter: QPainter, box: QRect, text: str, look: Look) -> int:
     """Draw one line of text, cut with an ellipsis; returns its width."""
-    weight = QFont.Weight.DemiBold if bold else QFont.Weight.Normal
-    painter.setFont(theme.font(theme.SMALL if small else theme.NORMAL, weight))
-    painter.setPen(QColor(colour))
+    weight = QFont.Weight.DemiBold if look.bold else QFont.Weight.Normal
+    painter.setFont(theme.font(theme.SMALL if look.small else theme.NORMAL, weight))
+    painter.setPen(QColor(look.colour))
     metrics = painter.fontMetrics()
-    cut = metrics.elidedText(text, Qt.TextElideMode.ElideRight, int(box.width() * most))
-    side = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft
+    cut = metrics.elidedText(text, Qt.TextElideMode.ElideRight, int(box.width() * look.most))
+    side = Qt.AlignmentFlag.AlignRight if look.right else Qt.AlignmentFlag.AlignLeft
     painter.drawText(box, side | Qt.AlignmentFlag.AlignVCenter, cut)
     return metrics.horizontalAdvance(cut)

@@ -35,10 +35,11 @@ class StudyPresenter(QObject):
         self._stacks: tuple[SeriesStack, ...] = ()
         self._stack = 0
         self._index = 0
+        self._touched = False
         self._opening = 0
         self._wanted = 0
         self._later: dict[int, tuple[str, int]] = {}
-        bridge.event.connect(self._take)
+        bridge.heard.connect(self._take)
         bridge.frame.connect(self._take_frame)
         pane.scroll_requested.connect(self.scroll)
         pane.image_requested.connect(lambda number: self.go_to(number - 1))
@@ -72,24 +73,33 @@ class StudyPresenter(QObject):
         """Show the image that many places on, within the series."""
         self.go_to(self._index + steps)
 
+    def settle(self) -> None:
+        """All images are here: unless somebody scrolled already, show the middle of the series."""
+        stack = self._current_stack()
+        if stack is not None and not self._touched:
+            self._index = len(stack.items) // 2
+            self._show()
+
     def go_to(self, index: int) -> None:
         """Show an image of the series, from 0; outside it, the nearest."""
         stack = self._current_stack()
         if stack is None:
             return
+        self._touched = True
         self._index = min(max(index, 0), len(stack.items) - 1)
         self._show()
 
     def step_series(self, direction: int) -> None:
         """Show the next or previous series, at its middle."""
         if self._stacks:
+            self._touched = True
             self._stack = min(max(self._stack + direction, 0), len(self._stacks) - 1)
             self._index = len(self._stacks[self._stack].items) // 2
             self._show()
 
     def _forget(self, study_uid: str, content: PaneContent) -> None:
         self.study_uid, self._content = study_uid, content
-        self._instances, self._stacks = {}, ()
+        self._instances, self._stacks, self._touched = {}, (), False
         self._stack = self._index = self._opening = self._wanted = 0
         self.pane.set_content(content)
 
@@ -104,7 +114,7 @@ class StudyPresenter(QObject):
             self.describe(replace(self._content, state=PaneState.CANNOT_SHOW, message=event.message))
 
     def _arrange(self) -> None:
-        """Order what is here; stay on the same image if one is shown, else begin in the middle of the largest series."""
+        """Order what is here; stay on the image that is shown, else begin in the middle of the largest series."""
         shown = self._item()
         self._stacks = stacks(instance.header for instance in self._instances.values())
         if not self._stacks:

@@ -1,0 +1,132 @@
+"""`priorline fetch`: retrieves studies into the cache, with a progress bar on a terminal."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from priorline.cli.output import NOTHING, OK, PARTLY, print_json, say, show_table, size_words
+from priorline.cli.timeline import find_timeline
+from priorline.config import Settings
+from priorline.domain.study import FetchReport, FetchState, StudyAnswer, is_uid
+from priorline.errors import ArchiveError, UsageError
+from priorline.work.fetch import Arrived, StudyFetch
+from priorline.work.hospitals import Hospital, build_hospitals
+from priorline.work.launch import Launch
+from priorline.work.session import Session, open_store, open_trail
+
+
+def run_fetch(settings: Settings, study_uids: list[str], hospital: str, series: str, *, as_json: bool) -> int:
+    """Fetch the studies one after another; 0 all complete, 3 in part, 1 nothing."""
+    hospitals = _chosen(settings, hospital)
+    store = open_store(settings, settings.cache_directory, settings.state_directory)
+    with store:
+        session = Session(settings, hospitals, store, open_trail(settings.state_directory))
+        reports = _fetch_all(session, study_uids, series)
+    if as_json:
+        print_json({"studies": [_document(report) for report in reports]})
+    else:
+        _show(reports)
+    states = {report.state for report in reports}
+    if states == {FetchState.COMPLETE}:
+        return OK
+    return NOTHING if states == {FetchState.FAILED} else PARTLY
+
+
+def wanted_studies(settings: Settings, named: list[str], launch: Launch | None) -> list[str]:
+    """The studies to fetch: those named, and the suggested prior of the launch's current study."""
+    for uid in named:
+        if not is_uid(uid):
+            raise UsageError("A study is named by its Study Instance UID: digits and dots, at most 64.")
+    wanted = list(named)
+    if launch is not None and launch.study:
+        suggestion = find_timeline(settings, launch).suggestion()
+        wanted += [suggestion.study_uid] if suggestion else []
+    if not wanted:
+        raise UsageError("No study to fetch: name a STUDY_UID, or --relevant-to a study that has priors.")
+    return list(dict.fromkeys(wanted))
+
+
+def _chosen(settings: Settings, name: str) -> tuple[Hospital, ...]:
+    hospitals = build_hospitals(settings)
+    if not hospitals:
+        raise UsageError("No hospital is configured; see `priorline config path`.")
+    chosen = tuple(one for one in hospitals if not name or one.name == name)
+    if not chosen:
+        names = ", ".join(f'"{one.name}"' for one in hospitals)
+        raise UsageError(f'There is no hospital "{name}"; configured are {names}.')
+    return chosen
+
+
+def _fetch_all(session: Session, study_uids: list[str], series: str) -> list[FetchReport]:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    reports = []
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        for number, uid in enumerate(study_uids, 1):
+            task = progress.add_task(f"study {number} of {len(study_uids)}", total=None)
+
+            def tell(arrived: Arrived, task: Any = task) -> None:
+                share = arrived.received / arrived.expected if arrived.expected else 0
+                progress.update(task, completed=arrived.bytes, total=arrived.bytes / share if share else None)
+
+            reports.append(_fetch(session, uid, series, tell))
+    return reports
+
+
+def _fetch(session: Session, uid: str, series: str, tell: Callable[[Arrived], None]) -> FetchReport:
+    """From the first hospital that has it and gives all of it; the best attempt is reported."""
+    attempts = []
+    holders, problems = _holders(session, uid)
+    for hospital, study in holders:
+        assert hospital.archive is not None  # noqa: S101 - `_holders` asked it
+        title = session.settings.workstation.ae_title
+        attempts.append(
+            StudyFetch(hospital.archive, session.store, study, tell, own_title=title).run(session.trail, series)
+        )
+        if attempts[-1].state is FetchState.COMPLETE:
+            break
+    if not attempts:
+        message = " ".join(problems) or "No hospital has this study."
+        return FetchReport(uid, "", FetchState.FAILED, message=message)
+    return max(attempts, key=lambda report: (report.state is FetchState.COMPLETE, report.received))
+
+
+def _holders(session: Session, uid: str) -> tuple[list[tuple[Hospital, StudyAnswer]], list[str]]:
+    """Hospitals that hold the study, the most complete first, and why others could not say."""
+    found: list[tuple[Hospital, StudyAnswer]] = []
+    problems = []
+    for hospital in session.hospitals:
+        try:
+            study = hospital.archive.find_study(uid) if hospital.archive else None
+        except ArchiveError as problem:
+            problems.append(f"{hospital.name}: {problem}")
+            continue
+        if study is not None:
+            found.append((hospital, study))
+    return sorted(found, key=lambda pair: -(pair[1].images or 0)), problems
+
+
+def _document(report: FetchReport) -> dict[str, Any]:
+    kept = msgspec.to_builtins(report)
+    kept.pop("reasons")
+    return dict(kept)
+
+
+def _show(reports: list[FetchReport]) -> None:
+    rows = [
+        (
+            one.hospital,
+            one.state.value,
+            f"{one.received} of {one.expected}",
+            size_words(one.bytes),
+            f"{one.seconds:.1f} s",
+        )
+        for one in reports
+    ]
+    show_table(("hospital", "state", "images", "fetched", "time"), rows)
+    for one in reports:
+        if one.message:
+            say(one.message)

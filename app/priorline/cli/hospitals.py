@@ -1,0 +1,106 @@
+"""`priorline hospitals check`: one line per hospital, what works and what it ignores or gets wrong."""
+
+import socket
+from dataclasses import dataclass, field
+from typing import Any
+
+from priorline.archives.base import Archive
+from priorline.cli.output import NOTHING, OK, PARTLY, print_json, show_table
+from priorline.config import Settings
+from priorline.domain.patient import Identifier, Patient
+from priorline.errors import ArchiveError, UsageError
+from priorline.work.hospitals import Hospital, build_hospitals
+
+# A number that nobody has: an archive that answers rows for it does not search by Patient ID.
+NOBODY = Patient(Identifier("PRIORLINE-TEST-NOBODY"))
+
+
+@dataclass(slots=True)
+class Check:
+    """What was found out about one hospital."""
+
+    name: str
+    ok: bool = False
+    echo_ms: float = 0.0
+    find: bool = False
+    get: bool = False
+    findings: list[str] = field(default_factory=list)
+
+
+def check_port(settings: Settings) -> None:
+    """Raise UsageError where the storage port is in use by something else."""
+    port = settings.workstation.port
+    if not port:
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as problem:
+            raise UsageError(
+                f"workstation.port {port} is in use by another program; choose another, or 0 for no listening."
+            ) from problem
+
+
+def run_check(settings: Settings, *, as_json: bool) -> int:
+    """Check all hospitals; 0 all are in order, 3 some, 1 none."""
+    hospitals = build_hospitals(settings)
+    if not hospitals:
+        raise UsageError("No hospital is configured; see `priorline config path`.")
+    check_port(settings)
+    checks = [_check(hospital) for hospital in hospitals]
+    if as_json:
+        print_json(
+            {"hospitals": [_document(check, hospital) for check, hospital in zip(checks, hospitals, strict=True)]}
+        )
+    else:
+        _show(checks)
+    good = sum(check.ok for check in checks)
+    return OK if good == len(checks) else PARTLY if good else NOTHING
+
+
+def _check(hospital: Hospital) -> Check:
+    check = Check(hospital.name)
+    if hospital.archive is None:
+        check.findings.append(f'Protocol "{hospital.settings.protocol}" is not spoken by this version.')
+        return check
+    try:
+        check.echo_ms = round(hospital.archive.echo(), 1)
+        _check_find(hospital.archive, check)
+        check.get = hospital.archive.accepts_get()
+        if not check.get:
+            check.findings.append("It does not offer C-GET; studies cannot be fetched.")
+    except ArchiveError as problem:
+        check.findings.append(str(problem))
+        return check
+    check.ok = check.find and check.get
+    return check
+
+
+def _check_find(archive: Archive, check: Check) -> None:
+    summary = archive.find_studies(NOBODY, lambda _rows: None, lambda: False)
+    check.find = True
+    if summary.dropped:
+        check.findings.append(f"It ignores the patient number: {summary.dropped} rows for a number that nobody has.")
+
+
+def _document(check: Check, hospital: Hospital) -> dict[str, Any]:
+    return {
+        "name": check.name,
+        "ok": check.ok,
+        "echo_ms": check.echo_ms,
+        "find": check.find,
+        "get": check.get,
+        "move": False,
+        "tls": bool(hospital.settings.tls.ca),
+        "findings": check.findings,
+    }
+
+
+def _show(checks: list[Check]) -> None:
+    rows = []
+    for check in checks:
+        marks = ("yes" if check.find else "no", "yes" if check.get else "no")
+        echo = f"{check.echo_ms:.1f} ms" if check.echo_ms else "-"
+        rows.append((check.name, "ok" if check.ok else "NOT OK", echo, *marks, " ".join(check.findings)))
+    show_table(("hospital", "state", "echo", "find", "get", "findings"), rows)
