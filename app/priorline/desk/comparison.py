@@ -18,6 +18,7 @@ from priorline.domain.timeline import TimelineStudy
 
 NO_CURRENT = "No current study was given. Choose one on the line and press Enter."
 NO_PRIOR = "Choose a prior on the line and press Enter."
+NO_PATIENT = "No patient is open."
 
 
 class Comparison(QObject):
@@ -147,7 +148,7 @@ class Comparison(QObject):
     def _invite(self) -> None:
         for presenter, words in ((self.current, NO_CURRENT), (self.prior, NO_PRIOR)):
             if not presenter.study_uid and presenter.pane.content.state is PaneState.EMPTY:
-                message = words if self._case and self._case.patient else ""
+                message = words if self._case and self._case.patient else NO_PATIENT
                 presenter.pane.set_content(PaneContent(message=message))
 
 

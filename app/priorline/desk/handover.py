@@ -50,17 +50,29 @@ class Reception(QObject):
         self._server.close()
 
     def _welcome(self) -> None:
-        socket = self._server.nextPendingConnection()
-        socket.readyRead.connect(lambda: self._read(socket))
+        guest = Guest(self._server.nextPendingConnection())
+        guest.launched.connect(self.launched)
+
+
+class Guest(QObject):
+    """One connection: a line of JSON, read when it is whole."""
+
+    launched = Signal(object)
+
+    def __init__(self, socket: QLocalSocket) -> None:
+        super().__init__(socket)
+        self._socket = socket
+        socket.readyRead.connect(self._read)
         socket.disconnected.connect(socket.deleteLater)
 
-    def _read(self, socket: QLocalSocket) -> None:
-        if not socket.canReadLine():
-            if socket.bytesAvailable() > LARGEST_LAUNCH:
-                socket.abort()
+    def _read(self) -> None:
+        if not self._socket.canReadLine():
+            if self._socket.bytesAvailable() > LARGEST_LAUNCH:
+                self._socket.abort()
             return
-        line = bytes(socket.readLine(LARGEST_LAUNCH).data())
+        line = bytes(self._socket.readLine(LARGEST_LAUNCH).data())
         try:
-            self.launched.emit(msgspec.json.decode(line, type=Launch).checked())
+            launch = msgspec.json.decode(line, type=Launch)
+            self.launched.emit(launch.checked() if launch.names_somebody else launch)
         except (msgspec.DecodeError, UsageError):
-            socket.abort()
+            self._socket.abort()

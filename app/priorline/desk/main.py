@@ -12,7 +12,7 @@ from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 
 from priorline.config import Settings
-from priorline.desk import theme
+from priorline.desk import qt_messages, theme
 from priorline.desk.bridge import Bridge
 from priorline.desk.handover import Reception, hand_over
 from priorline.desk.journey import Journey, Step, exit_code, is_searched, is_settled
@@ -72,6 +72,7 @@ def _application(*, headless: bool) -> QApplication:
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
     existing = QApplication.instance()
     app = existing if isinstance(existing, QApplication) else QApplication(["priorline"])
+    qt_messages.install()
     app.setApplicationName("Priorline")
     app.setWindowIcon(QIcon(str(resource("icons/app.svg"))))
     theme.apply_theme(app)

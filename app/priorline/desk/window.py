@@ -62,10 +62,12 @@ class Window(QMainWindow):
         self._compare_uid = launch.compare
         self.case.changed.connect(self._refresh)
         self.case.patient_known.connect(self._refresh)
-        self.case.failed.connect(lambda message: self.header.say(message, theme.TROUBLE))
+        # Bound methods only: a lambda on an object that is deleted later crashes PySide.
+        self.case.failed.connect(self._say_failure)
         self.comparison.begin(self.case)
         self.line.forget_span()
         self.form.hide()
+        self.side.show()
         self.line.show()
         if launch.folder:
             self.case.ask_folder(launch.folder)
@@ -103,15 +105,15 @@ class Window(QMainWindow):
         self.filter.setAccessibleName("Filter the list")
         self.filter.setClearButtonEnabled(True)
         self.count.setStyleSheet(f"color: {theme.QUIET};")
-        side = QWidget(self)
-        column = QVBoxLayout(side)
+        self.side = QWidget(self)
+        column = QVBoxLayout(self.side)
         column.setContentsMargins(8, 8, 8, 8)
         column.setSpacing(8)
         for widget in (self.filter, self.count, self.list):
             column.addWidget(widget)
         body = QSplitter(Qt.Orientation.Horizontal, self)
         body.setHandleWidth(1)
-        body.addWidget(side)
+        body.addWidget(self.side)
         body.addWidget(self.comparison.splitter)
         body.setStretchFactor(1, 1)
         body.setSizes([LIST_WIDTH, 1600 - LIST_WIDTH])
@@ -163,6 +165,9 @@ class Window(QMainWindow):
         clear.setContext(Qt.ShortcutContext.WidgetShortcut)
         clear.activated.connect(self._leave_filter)
 
+    def _say_failure(self, message: str) -> None:
+        self.header.say(message, theme.TROUBLE)
+
     def _retry(self, hospital: str) -> None:
         if self.case is not None:
             self.case.retry(hospital)
@@ -174,6 +179,7 @@ class Window(QMainWindow):
         self.line.set_rows(())
         self.list.rows.set_rows(())
         self.line.hide()
+        self.side.hide()
         self.form.show()
         self.count.setText("")
         self.progress.setText("")

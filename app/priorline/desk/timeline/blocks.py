@@ -9,8 +9,10 @@ from PySide6.QtGui import QColor, QFont, QPainter, QPainterPath, QPen
 from priorline.desk import theme
 from priorline.desk.timeline.rows import Presence, TimelineRow
 
-WIDTH, HEIGHT = 38.0, 18.0
-FAN = WIDTH + 3
+WIDTH, NARROW, THIN = 38.0, 9.0, 3.0
+HEIGHT = 18.0
+SPACE = 3.0
+FARTHEST = 90.0
 CORNER = 3.0
 FILLED = "#33435a"
 
@@ -23,23 +25,44 @@ class Block:
     box: QRectF
 
 
-def lay_out(
-    rows: tuple[TimelineRow, ...],
-    lanes: tuple[str, ...],
-    place: Callable[[float, float], QPointF],
-    lane_pixels: float,
-) -> tuple[Block, ...]:
-    """Boxes for all dated rows; those that would overlap in a lane fan out to the left, newest at its date."""
-    height = min(HEIGHT, lane_pixels - 5)
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where days and lanes are in pixels; studies without a date stand at `undated`."""
+
+    to_pixel: Callable[[float, float], QPointF]
+    undated: float
+    lane_pixels: float
+
+
+def lay_out(rows: tuple[TimelineRow, ...], lanes: tuple[str, ...], places: Places) -> tuple[Block, ...]:
+    """Boxes for all rows; those that would overlap in a lane fan out to the left, the newest at its date.
+
+    Where fanning out would move a block too far from its date, all blocks become narrower.
+    """
+    for width in (WIDTH, NARROW, THIN):
+        blocks, moved = _lay_out(rows, lanes, places, width)
+        if moved <= FARTHEST:
+            break
+    return blocks
+
+
+def _lay_out(
+    rows: tuple[TimelineRow, ...], lanes: tuple[str, ...], places: Places, width: float
+) -> tuple[tuple[Block, ...], float]:
+    height = min(HEIGHT, places.lane_pixels - 5)
     taken: dict[str, float] = {}
     blocks = []
-    for row in sorted((row for row in rows if row.when), key=lambda row: row.when.toordinal(), reverse=True):  # type: ignore[union-attr]
-        assert row.when is not None  # noqa: S101 - filtered above
-        centre = place(float(row.when.toordinal()), float(lanes.index(row.lane)))
-        left = min(centre.x() - WIDTH / 2, taken.get(row.lane, float("inf")) - FAN)
-        taken[row.lane] = left
-        blocks.append(Block(row, QRectF(left, centre.y() - height / 2, WIDTH, height)))
-    return tuple(reversed(blocks))
+    farthest = 0.0
+    # Rows come newest first, those without a date last.
+    for row in rows:
+        centre = places.to_pixel(float(row.when.toordinal()) if row.when else 0.0, float(lanes.index(row.lane)))
+        wanted = centre.x() - width / 2 if row.when else places.undated
+        left = min(wanted, taken.get(row.lane, float("inf")) - width - SPACE)
+        if row.when:
+            farthest = max(farthest, wanted - left)
+            taken[row.lane] = left
+        blocks.append(Block(row, QRectF(left, centre.y() - height / 2, width, height)))
+    return tuple(reversed(blocks)), farthest
 
 
 def draw_block(painter: QPainter, block: Block, *, pointed: bool, prior_uid: str) -> None:
@@ -63,33 +86,43 @@ def draw_block(painter: QPainter, block: Block, *, pointed: bool, prior_uid: str
     if pointed:
         painter.setPen(QPen(QColor(theme.TEXT), 1.0))
         painter.drawRoundedRect(box.adjusted(-2.5, -2.5, 2.5, 2.5), CORNER + 2, CORNER + 2)
+    if box.width() < WIDTH:
+        return
     painter.setPen(QColor(colour if colour != theme.QUIET else theme.TEXT))
     painter.setFont(theme.font(theme.SMALL, QFont.Weight.DemiBold))
     painter.drawText(box, Qt.AlignmentFlag.AlignCenter, "?" if row.shut else row.modality)
 
 
-def draw_suggestion(painter: QPainter, lit: Block, current: Block, area: QRectF, blocks: tuple[Block, ...]) -> None:
-    """The thread from the lit prior to the current study, and the reason with the key that acts on it."""
+def draw_suggestion(
+    painter: QPainter, lit: Block, current: Block, area: QRectF, blocks: tuple[Block, ...], free: float
+) -> None:
+    """The thread from the lit prior to the current study, and the reason with the key that acts on it.
+
+    `free` is the height of a lane in which nothing lies.
+    """
     start, end = lit.box.center(), current.box.center()
     if start.x() >= end.x():
         return
     painter.setFont(theme.font(theme.SMALL))
     text = f"{lit.row.reason}   ⏎ compare"
-    label = _free_place((start.x() + end.x()) / 2, painter.fontMetrics().horizontalAdvance(text), area, blocks)
+    label = _free_place((start.x() + end.x()) / 2, painter.fontMetrics().horizontalAdvance(text), area, blocks, free)
     below = label.center().y()
+    reach = min(120.0, (end.x() - start.x()) / 2)
     path = QPainterPath(QPointF(lit.box.right(), start.y()))
-    path.cubicTo(QPointF(start.x() + 120, below), QPointF(end.x() - 120, below), QPointF(current.box.left(), end.y()))
+    path.cubicTo(
+        QPointF(start.x() + reach, below), QPointF(end.x() - reach, below), QPointF(current.box.left(), end.y())
+    )
     painter.setPen(QPen(QColor(theme.PRIOR), 1.2, Qt.PenStyle.DashLine))
     painter.setBrush(Qt.BrushStyle.NoBrush)
     painter.drawPath(path)
     _label(painter, text, label)
 
 
-def _free_place(centre: float, text_width: int, area: QRectF, blocks: tuple[Block, ...]) -> QRectF:
+def _free_place(centre: float, text_width: int, area: QRectF, blocks: tuple[Block, ...], free: float) -> QRectF:
     """A box for the reason that covers as few blocks as can be, near `centre`."""
     width = text_width + 20.0
     lefts = [centre - width / 2 + shift for shift in (0.0, -140.0, 140.0, -280.0, 280.0)]
-    tops = sorted({block.box.center().y() for block in blocks}) or [area.center().y()]
+    tops = [*sorted({block.box.center().y() for block in blocks}), free]
     places = [
         QRectF(min(max(left, area.left() + 4), max(area.right() - width - 4, area.left() + 4)), top - 10, width, 20)
         for left in lefts

@@ -4,6 +4,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
 from priorline.desk import theme
+from priorline.desk.flow import FlowLayout
 from priorline.domain.study import HospitalReport, HospitalState
 from priorline.domain.timeline import Coverage
 
@@ -23,6 +24,8 @@ RETRIABLE = frozenset({HospitalState.FAILED, HospitalState.TIMED_OUT, HospitalSt
 class HospitalChip(QPushButton):
     """One hospital; pressing it asks again where that makes sense, and it says more when pointed at."""
 
+    again = Signal(str)
+
     def __init__(self, report: HospitalReport, parent: QWidget) -> None:
         super().__init__(parent)
         self.setObjectName("chip")
@@ -35,7 +38,12 @@ class HospitalChip(QPushButton):
             label.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
             self._line.addWidget(label)
         self.setFixedHeight(26)
+        self._hospital = report.hospital
+        self.clicked.connect(self._press)
         self.show_report(report)
+
+    def _press(self) -> None:
+        self.again.emit(self._hospital)
 
     def show_report(self, report: HospitalReport) -> None:
         """Show a state; a list that was cut is trouble even when it was answered."""
@@ -52,7 +60,7 @@ class HospitalChip(QPushButton):
         self.setToolTip(f"{report.hospital}: {word or 'answered'}{seconds}. {report.message}".strip())
         self.setAccessibleName(f"{report.hospital}, {word}{', press to ask again' if again else ''}")
         self.setEnabled(again)
-        self.setMinimumWidth(self._line.sizeHint().width())
+        self.setFixedWidth(self._line.sizeHint().width())
 
 
 class CoverageBar(QWidget):
@@ -62,9 +70,7 @@ class CoverageBar(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._line = QHBoxLayout(self)
-        self._line.setContentsMargins(0, 0, 0, 0)
-        self._line.setSpacing(6)
+        self._line = FlowLayout(self, 6)
         self._chips: dict[str, HospitalChip] = {}
 
     def show_coverage(self, coverage: Coverage) -> None:
@@ -84,6 +90,6 @@ class CoverageBar(QWidget):
 
     def _add(self, report: HospitalReport) -> None:
         chip = HospitalChip(report, self)
-        chip.clicked.connect(lambda: self.retry.emit(report.hospital))
+        chip.again.connect(self.retry)
         self._chips[report.hospital] = chip
         self._line.addWidget(chip)

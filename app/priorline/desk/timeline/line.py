@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QStyleOptionGraphicsItem, QToolTip, QWidget
 
 from priorline.desk import theme
 from priorline.desk.timeline.axis import DAYS_A_YEAR, TimeAxis
-from priorline.desk.timeline.blocks import Block, draw_block, draw_suggestion, lay_out
+from priorline.desk.timeline.blocks import Block, Places, draw_block, draw_suggestion, lay_out
 from priorline.desk.timeline.rows import TimelineRow
 from priorline.domain.region import Region
 
@@ -19,6 +19,7 @@ AXIS_PIXELS = 26
 LABEL_PIXELS = 116
 LANE_ORDER = tuple(region.value for region in Region)
 MARGIN_DAYS = 200.0
+FEWEST_LANES = 6
 
 
 class Blocks(pg.GraphicsObject):  # type: ignore[misc]
@@ -47,7 +48,8 @@ class Blocks(pg.GraphicsObject):  # type: ignore[misc]
         view = self.getViewBox()
         area = view.mapRectToScene(view.boundingRect()) if view is not None else QRectF()
         to_pixels = self.sceneTransform()
-        self.blocks = lay_out(self.rows, self.lanes, lambda x, y: to_pixels.map(QPointF(x, y)), LANE_PIXELS)
+        places = Places(lambda x, y: to_pixels.map(QPointF(x, y)), area.left() + 4, LANE_PIXELS)
+        self.blocks = lay_out(self.rows, self.lanes, places)
         painter.save()
         painter.resetTransform()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -56,7 +58,7 @@ class Blocks(pg.GraphicsObject):  # type: ignore[misc]
         current = next((block for block in self.blocks if block.row.current), None)
         lit = next((block for block in self.blocks if block.row.suggested), None)
         if lit is not None and current is not None:
-            draw_suggestion(painter, lit, current, area, self.blocks)
+            draw_suggestion(painter, lit, current, area, self.blocks, to_pixels.map(QPointF(0, len(self.lanes))).y())
         for block in self.blocks:
             draw_block(painter, block, pointed=block.row.study_uid == self.pointed_uid, prior_uid=self.prior_uid)
         painter.restore()
@@ -104,6 +106,7 @@ class TimelineLine(pg.PlotWidget):  # type: ignore[misc]
         plot.getAxis("bottom").setZValue(-1000)
         plot.getAxis("bottom").setHeight(AXIS_PIXELS)
         self.addItem(self._items)
+        self._set_lanes(())
         self.setAccessibleName("Timeline of all studies")
         self.setMouseTracking(True)
         self.scene().sigMouseClicked.connect(self._click)
@@ -159,7 +162,8 @@ class TimelineLine(pg.PlotWidget):  # type: ignore[misc]
             super().keyPressEvent(event)
 
     def _set_lanes(self, lanes: tuple[str, ...]) -> None:
-        count = max(len(lanes), 3)
+        # One lane more than there are: the reason of the suggestion always finds a free place.
+        count = max(len(lanes) + 1, FEWEST_LANES)
         self.setYRange(count - 0.5, -0.5, padding=0)
         self.getPlotItem().getViewBox().invertY(True)
         self.getPlotItem().getAxis("left").setTicks([[(n, lane.capitalize()) for n, lane in enumerate(lanes)]])
