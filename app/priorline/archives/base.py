@@ -31,7 +31,8 @@ class Timeouts:
 class DicomPeer:
     """A DICOM node of a hospital: whom to call, how many associations it stands at once and how long to wait.
 
-    `name` is the hospital as the user sees it; `patient_id_issuer` issues the numbers that come without an issuer.
+    `name` is the hospital as the user sees it; `patient_id_issuer` issues the numbers that come without an issuer;
+    `retrieve` is "auto", "c-get" or "c-move", as configured.
     """
 
     name: str
@@ -42,6 +43,7 @@ class DicomPeer:
     associations: int = 4
     timeouts: Timeouts = field(default=Timeouts())
     patient_id_issuer: str = ""
+    retrieve: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class Archive(Protocol):
     ) -> FindSummary:
         """Search the studies of one patient number; rows are handed over in small batches as they come.
 
+        A study may come a second time, better described; the later row counts.
         Raises UsageError when the number cannot be asked for exactly.
         """
 

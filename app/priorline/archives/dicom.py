@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Collection
 
-from priorline.archives import dicom_find, dicom_get, dicom_session
+from priorline.archives import dicom_complete, dicom_find, dicom_get, dicom_session
 from priorline.archives.base import DicomPeer, FindSummary, Received, RetrieveSummary
 from priorline.domain.patient import Patient
 from priorline.domain.study import SeriesAnswer, StudyAnswer
+from priorline.errors import ArchiveRefused
 
 
 class DicomArchive:
@@ -33,12 +34,26 @@ class DicomArchive:
         on_rows: Callable[[list[StudyAnswer]], None],
         cancelled: Callable[[], bool],
     ) -> FindSummary:
-        """C-FIND at STUDY level for exactly this patient number; raises UsageError for a pattern."""
-        return dicom_find.find_studies(self.peer, patient, on_rows, cancelled)
+        """C-FIND at STUDY level for exactly this patient number; raises UsageError for a pattern.
+
+        Rows without modalities are handed over at once, and once more when their series have told them.
+        """
+        lacking: list[StudyAnswer] = []
+
+        def take(rows: list[StudyAnswer]) -> None:
+            on_rows(rows)
+            lacking.extend(row for row in rows if not row.modalities)
+
+        summary = dicom_find.find_studies(self.peer, patient, take, cancelled)
+        known = [] if summary.cancelled else dicom_complete.completed(self.peer, lacking, cancelled)
+        if known:
+            on_rows(known)
+        return summary
 
     def find_study(self, study_uid: str) -> StudyAnswer | None:
-        """C-FIND of one study."""
-        return dicom_find.find_study(self.peer, study_uid)
+        """C-FIND of one study, and of its series where it tells no modalities."""
+        answer = dicom_find.find_study(self.peer, study_uid)
+        return answer and next(iter(dicom_complete.completed(self.peer, [answer])), answer)
 
     def list_series(self, study_uid: str) -> list[SeriesAnswer]:
         """C-FIND at SERIES level."""
@@ -56,5 +71,10 @@ class DicomArchive:
         on_instance: Callable[[Received], None],
         cancelled: Callable[[], bool],
     ) -> RetrieveSummary:
-        """C-GET of a study or a series."""
+        """C-GET of a study or a series; raises ArchiveRefused where the hospital is configured for C-MOVE."""
+        if self.peer.retrieve == "c-move":
+            raise ArchiveRefused(
+                f'{self.name} is set to send by C-MOVE (retrieve = "c-move"), which this version does not speak; '
+                'set retrieve to "auto" or "c-get".'
+            )
         return dicom_get.retrieve(self.peer, study_uid, series_uid, sop_classes, on_instance, cancelled)

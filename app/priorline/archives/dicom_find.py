@@ -37,7 +37,9 @@ SERIES_KEYS = "SeriesInstanceUID Modality SeriesNumber SeriesDescription NumberO
 
 
 @dataclass
-class _Tally:
+class Tally:
+    """What one query brought: rows taken, rows that could not be read or were foreign, and whether it was cut off."""
+
     rows: int = 0
     dropped: int = 0
     cut: bool = False
@@ -51,10 +53,10 @@ def find_studies(
 ) -> FindSummary:
     """Studies of exactly this patient number; foreign and unusable rows are dropped and counted."""
     asked = exact_key(patient.identifier.value)
-    tally, batch = _Tally(), list[StudyAnswer]()
+    tally, batch = Tally(), list[StudyAnswer]()
     try:
         with associate(peer, [build_context(MODEL, SYNTAXES)], cancelled) as session:
-            for row in _rows(session, _identifier("STUDY", STUDY_KEYS, PatientID=asked), tally):
+            for row in rows_of(session, _identifier("STUDY", STUDY_KEYS, PatientID=asked), tally):
                 answer = study_answer(row, peer.name, peer.patient_id_issuer)
                 if answer is None or answer.patient.identifier.value != asked:
                     tally.dropped += 1
@@ -72,7 +74,7 @@ def find_studies(
 def _hand_over(
     session: Session,
     batch: list[StudyAnswer],
-    tally: _Tally,
+    tally: Tally,
     on_rows: Callable[[list[StudyAnswer]], None],
 ) -> None:
     tally.rows += len(batch)
@@ -86,7 +88,7 @@ def find_study(peer: DicomPeer, study_uid: str) -> StudyAnswer | None:
     identifier = _identifier("STUDY", STUDY_KEYS, StudyInstanceUID=uid_key(study_uid))
     with associate(peer, [build_context(MODEL, SYNTAXES)]) as session:
         answers = [
-            study_answer(row, peer.name, peer.patient_id_issuer) for row in _rows(session, identifier, _Tally())
+            study_answer(row, peer.name, peer.patient_id_issuer) for row in rows_of(session, identifier, Tally())
         ]
     return next((answer for answer in answers if answer and answer.study_uid == study_uid), None)
 
@@ -95,7 +97,7 @@ def list_series(peer: DicomPeer, study_uid: str) -> list[SeriesAnswer]:
     """The series of a study; each carries the SOP classes of the whole study, as series do not tell theirs."""
     uid_key(study_uid)
     with associate(peer, [build_context(MODEL, SYNTAXES)]) as session:
-        return _series(session, study_uid, _classes_in_study(session, study_uid))
+        return series_of(session, study_uid, _classes_in_study(session, study_uid))
 
 
 def study_classes(peer: DicomPeer, study_uid: str, cancelled: Callable[[], bool]) -> tuple[str, ...]:
@@ -106,14 +108,14 @@ def study_classes(peer: DicomPeer, study_uid: str, cancelled: Callable[[], bool]
         if told:
             return told
         found: set[str] = set()
-        for series in _series(session, study_uid, ()):
+        for series in series_of(session, study_uid, ()):
             found |= _told_by_images(session, study_uid, series.series_uid, "SOPClassUID")
     return tuple(sorted(found))
 
 
 def _classes_in_study(session: Session, study_uid: str) -> tuple[str, ...]:
     identifier = _identifier("STUDY", ["SOPClassesInStudy"], StudyInstanceUID=study_uid)
-    rows = [row for row in _rows(session, identifier, _Tally()) if row.uid("StudyInstanceUID") == study_uid]
+    rows = [row for row in rows_of(session, identifier, Tally()) if row.uid("StudyInstanceUID") == study_uid]
     return tuple(sorted({uid for row in rows for uid in row.uids("SOPClassesInStudy")}))
 
 
@@ -122,7 +124,7 @@ def list_instances(peer: DicomPeer, study_uid: str) -> dict[str, set[str]] | Non
     uid_key(study_uid)
     with associate(peer, [build_context(MODEL, SYNTAXES)]) as session:
         listed: dict[str, set[str]] = {}
-        for series in _series(session, study_uid, ()):
+        for series in series_of(session, study_uid, ()):
             found = _told_by_images(session, study_uid, series.series_uid, "SOPInstanceUID")
             if not found:
                 return None
@@ -130,10 +132,13 @@ def list_instances(peer: DicomPeer, study_uid: str) -> dict[str, set[str]] | Non
     return listed
 
 
-def _series(session: Session, study_uid: str, classes: tuple[str, ...]) -> list[SeriesAnswer]:
+def series_of(
+    session: Session, study_uid: str, classes: tuple[str, ...], tally: Tally | None = None
+) -> list[SeriesAnswer]:
+    """The series of a study, in an association that is open; `classes` are noted on each."""
     identifier = _identifier("SERIES", SERIES_KEYS, StudyInstanceUID=study_uid)
     found: dict[str, SeriesAnswer] = {}
-    for row in _rows(session, identifier, _Tally()):
+    for row in rows_of(session, identifier, tally or Tally()):
         answer = series_answer(row, classes)
         if answer and row.uid("StudyInstanceUID") in ("", study_uid):
             found.setdefault(answer.series_uid, answer)
@@ -145,14 +150,14 @@ def _told_by_images(session: Session, study_uid: str, series_uid: str, keyword: 
     keys = sorted({"SOPInstanceUID", keyword})
     identifier = _identifier("IMAGE", keys, StudyInstanceUID=study_uid, SeriesInstanceUID=series_uid)
     try:
-        rows = list(_rows(session, identifier, _Tally(), limit=None))
+        rows = list(rows_of(session, identifier, Tally(), limit=None))
     except ArchiveRefused:
         return set()
     ours = [row for row in rows if row.uid("SeriesInstanceUID") in ("", series_uid)]
     return {row.uid(keyword) for row in ours} - {""}
 
 
-def _rows(session: Session, identifier: Dataset, tally: _Tally, limit: int | None = ROWS_MAX) -> Iterator[Row]:
+def rows_of(session: Session, identifier: Dataset, tally: Tally, limit: int | None = ROWS_MAX) -> Iterator[Row]:
     """Pending answers until the final one; `tally` counts what cannot be read and says when the limit cut it."""
     limits = session.peer.timeouts
     session.watch.phase(Fault.STALLED, limits.progress, limits.query)

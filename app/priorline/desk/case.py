@@ -88,6 +88,11 @@ class Case(QObject):
         """The study that is being read."""
         return self.study(self._current_uid)
 
+    @property
+    def names_current(self) -> bool:
+        """Whether the launch said which study is being read."""
+        return bool(self._current_uid)
+
     def set_current(self, study_uid: str) -> None:
         """Name the study that is being read."""
         self._current_uid = study_uid

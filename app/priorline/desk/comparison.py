@@ -17,6 +17,7 @@ from priorline.domain.study import FetchReport, FetchState
 from priorline.domain.timeline import TimelineStudy
 
 NO_CURRENT = "No current study was given. Choose one on the line and press Enter."
+NOT_FOUND = "The study that is being read is not on the line so far."
 NO_PRIOR = "Choose a prior on the line and press Enter."
 NO_PATIENT = "No patient is open."
 
@@ -146,7 +147,8 @@ class Comparison(QObject):
         return _told_end(content, report, here is not None and here.images > 0)
 
     def _invite(self) -> None:
-        for presenter, words in ((self.current, NO_CURRENT), (self.prior, NO_PRIOR)):
+        missing = NOT_FOUND if self._case and self._case.names_current else NO_CURRENT
+        for presenter, words in ((self.current, missing), (self.prior, NO_PRIOR)):
             if not presenter.study_uid and presenter.pane.content.state is PaneState.EMPTY:
                 message = words if self._case and self._case.patient else NO_PATIENT
                 presenter.pane.set_content(PaneContent(message=message))

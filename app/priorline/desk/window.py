@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
 )
 
 from priorline.config import Settings
-from priorline.desk import theme
+from priorline.desk import theme, wording
 from priorline.desk.bridge import Bridge
 from priorline.desk.case import Case
 from priorline.desk.comparison import Comparison
@@ -204,6 +204,7 @@ class Window(QMainWindow):
             self.header.show_patient(case.patient)
         self.header.show_coverage(case.timeline.coverage())
         rows = build_rows(case)
+        self.line.say(wording.empty_line(case.timeline.coverage()))
         self.line.set_rows(rows)
         self._keep_pointing(rows)
         self.line.point_at(self._pointed_uid(), self.list.delegate.prior_uid)

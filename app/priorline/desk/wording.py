@@ -4,7 +4,7 @@ from datetime import date
 
 from priorline.domain.patient import Patient, display_name
 from priorline.domain.study import StudyAnswer
-from priorline.domain.timeline import TimelineStudy
+from priorline.domain.timeline import Coverage, TimelineStudy
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -65,6 +65,16 @@ def images(count: int | None) -> str:
 def study_title(answer: StudyAnswer) -> str:
     """The hospital's own words, or the modality where it gave none."""
     return answer.description or " ".join(answer.modalities) or "study without description"
+
+
+def empty_line(coverage: Coverage) -> str:
+    """What an empty line means: still asking, nothing there, or nobody said so; silence is never "none"."""
+    count = len(coverage.reports)
+    if coverage.asking:
+        return f"Asking {count} hospitals…" if count != 1 else "Asking the hospital…"
+    if coverage.complete:
+        return f"No earlier studies: all {count} hospitals have none." if count != 1 else "No earlier studies."
+    return "No studies found, but not every hospital answered. Earlier studies may exist."
 
 
 def copies(study: TimelineStudy) -> str:

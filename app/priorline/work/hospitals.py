@@ -66,5 +66,6 @@ def _archive(settings: HospitalSettings, own_title: str) -> Archive | None:
             associations=settings.associations,
             timeouts=timeouts,
             patient_id_issuer=settings.patient_id_issuer,
+            retrieve=settings.retrieve,
         )
     )

@@ -31,6 +31,7 @@ class Blocks(pg.GraphicsObject):  # type: ignore[misc]
         self.lanes: tuple[str, ...] = ()
         self.blocks: tuple[Block, ...] = ()
         self.pointed_uid = ""
+        self.message = ""
         self.prior_uid = ""
 
     def boundingRect(self) -> QRectF:
@@ -59,6 +60,10 @@ class Blocks(pg.GraphicsObject):  # type: ignore[misc]
         lit = next((block for block in self.blocks if block.row.suggested), None)
         if lit is not None and current is not None:
             draw_suggestion(painter, lit, current, area, self.blocks, to_pixels.map(QPointF(0, len(self.lanes))).y())
+        if not self.rows:
+            painter.setPen(QColor(theme.TEXT))
+            painter.setFont(theme.font(theme.LARGE))
+            painter.drawText(area, Qt.AlignmentFlag.AlignCenter, self.message)
         for block in self.blocks:
             draw_block(painter, block, pointed=block.row.study_uid == self.pointed_uid, prior_uid=self.prior_uid)
         painter.restore()
@@ -121,6 +126,11 @@ class TimelineLine(pg.PlotWidget):  # type: ignore[misc]
             self._set_lanes(lanes)
         if rows and not self._span_is_the_users:
             self.fit()
+        self._items.update()
+
+    def say(self, message: str) -> None:
+        """What stands there while there is no study to show."""
+        self._items.message = message
         self._items.update()
 
     def fit(self) -> None:
