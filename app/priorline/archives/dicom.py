@@ -45,7 +45,9 @@ class DicomArchive:
             lacking.extend(row for row in rows if not row.modalities)
 
         summary = dicom_find.find_studies(self.peer, patient, take, cancelled)
-        known = [] if summary.cancelled else dicom_complete.completed(self.peer, lacking, cancelled)
+        # Where the list was cut off, the archive is not one to be asked for more.
+        over = summary.cancelled or summary.cut
+        known = [] if over else dicom_complete.completed(self.peer, lacking, cancelled)
         if known:
             on_rows(known)
         return summary
