@@ -3,7 +3,7 @@
 Started as `python -m priorline.work.courier`; speaks the messages of `work.messages` over its standard streams.
 """
 
-import faulthandler
+import contextlib
 import os
 import threading
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from typing import BinaryIO
 import msgspec
 
 from priorline.domain.patient import Patient
-from priorline.domain.study import StudyAnswer
+from priorline.domain.study import HospitalReport, HospitalState, StudyAnswer
 from priorline.errors import PriorlineError
 from priorline.work.desk_cache import cached_instance, contents
 from priorline.work.fetch import Arrived, StudyFetch
@@ -34,6 +34,7 @@ from priorline.work.messages import (
     PresenceItem,
     PresenceKnown,
     ReadFolder,
+    Ready,
     RequestFailed,
     Search,
     SearchEnded,
@@ -41,9 +42,12 @@ from priorline.work.messages import (
     decode_courier_request,
     encode,
 )
+from priorline.work.own_process import settle_in
 from priorline.work.pipes import read_message, take_over_standard_streams, write_message
 from priorline.work.search import Listener, find_current, search
 from priorline.work.session import Session, open_session
+
+BUG = "The program made a mistake in this; the others go on. Please try again, and report it if it comes back."
 
 
 class Courier:
@@ -74,22 +78,31 @@ class Courier:
         lane.start()
 
     def _carry_out(self, request: CourierRequest) -> None:
+        # A bug ends this thread with its place on standard error; whoever asked is told all the same.
+        problem = BUG
         try:
-            match request:
-                case Search():
-                    self._search(request)
-                case ReadFolder():
-                    self._read_folder(request)
-                case Fetch():
-                    self._fetch(request)
-                case OpenStudy():
-                    self.send(contents(self._session.store, request))
-                case AskPresence():
-                    self._presence(request)
-                case _:
-                    self.send(RequestFailed(request.number, "This request is not for the courier."))
-        except PriorlineError as problem:
-            self.send(RequestFailed(request.number, str(problem)))
+            self._answer(request)
+            problem = ""
+        except PriorlineError as told:
+            problem = str(told)
+        finally:
+            if problem:
+                self.send(RequestFailed(request.number, problem))
+
+    def _answer(self, request: CourierRequest) -> None:
+        match request:
+            case Search():
+                self._search(request)
+            case ReadFolder():
+                self._read_folder(request)
+            case Fetch():
+                self._fetch(request)
+            case OpenStudy():
+                self.send(contents(self._session.store, request))
+            case AskPresence():
+                self._presence(request)
+            case _:
+                self.send(RequestFailed(request.number, "This request is not for the courier."))
 
     def _is_cancelled(self, number: int) -> Callable[[], bool]:
         return lambda: number in self._cancelled
@@ -105,11 +118,16 @@ class Courier:
                 return
             patient = current.patient
         self._tell_patient(number, patient, current)
-        listener = Listener(
-            on_studies=lambda rows: self.send(StudiesFound(number, rows)),
-            on_report=lambda report: self.send(HospitalEnded(number, report)),
-        )
+        silent = {hospital.name for hospital in hospitals}
+
+        def on_report(report: HospitalReport) -> None:
+            silent.discard(report.hospital)
+            self.send(HospitalEnded(number, report))
+
+        listener = Listener(lambda rows: self.send(StudiesFound(number, rows)), on_report)
         search(hospitals, patient, listener, trail, self._is_cancelled(number), request.reason)
+        for name in sorted(silent):
+            self.send(HospitalEnded(number, HospitalReport(name, HospitalState.FAILED, message=BUG)))
         self.send(SearchEnded(number))
 
     def _asked(self, request: Search) -> tuple[Hospital, ...]:
@@ -149,29 +167,49 @@ class Courier:
         self.send(PresenceKnown(request.number, items))
 
 
+class Desk:
+    """What the main thread does: hand requests to the courier, and open the cache as soon as that is possible."""
+
+    def __init__(self, events: BinaryIO, configure: Configure) -> None:
+        self._events, self._configure = events, configure
+        self._courier: Courier | None = None
+        self._failure = ""
+        self._open()
+
+    def take(self, request: CourierRequest) -> None:
+        """Pass a request on; without a cache it fails with what is wrong."""
+        if self._courier is None and isinstance(request, Search | ReadFolder):
+            # A person asks again: perhaps the folder or the key is there now.
+            self._open()
+        if self._courier is not None:
+            self._courier.take(request)
+        elif not isinstance(request, Cancel):
+            write_message(self._events, encode(RequestFailed(request.number, self._failure)))
+
+    def _open(self) -> None:
+        try:
+            self._courier = Courier(self._events, open_session(self._configure))
+        except PriorlineError as problem:
+            self._failure = str(problem)
+
+
+def _serve(requests: BinaryIO, events: BinaryIO) -> None:
+    first = read_message(requests)
+    configure = decode_courier_request(first) if first is not None else None
+    if not isinstance(configure, Configure):
+        return
+    desk = Desk(events, configure)
+    write_message(events, encode(Ready(0)))
+    while (message := read_message(requests)) is not None:
+        desk.take(decode_courier_request(message))
+
+
 def main() -> None:
     """Serve until the window closes the pipe."""
-    faulthandler.enable()
-    os.umask(0o077)
-    requests, events = take_over_standard_streams()
-    first = read_message(requests)
-    if first is None:
-        return
-    try:
-        configure = decode_courier_request(first)
-        assert isinstance(configure, Configure)  # noqa: S101 - the window always greets
-        courier: Courier | None = Courier(events, open_session(configure))
-    except PriorlineError as problem:
-        courier, failure = None, str(problem)
-    while (message := read_message(requests)) is not None:
-        try:
-            request = decode_courier_request(message)
-        except msgspec.DecodeError:
-            break
-        if courier is not None:
-            courier.take(request)
-        elif not isinstance(request, Cancel):
-            write_message(events, encode(RequestFailed(request.number, failure)))
+    settle_in()
+    # What does not keep to the format is no window of ours, and a window that is gone needs no answer.
+    with contextlib.suppress(msgspec.DecodeError, OSError):
+        _serve(*take_over_standard_streams())
     # Lanes may hang in a dead peer; nothing that matters is in this process, so it does not wait for them.
     os._exit(0)
 

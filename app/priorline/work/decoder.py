@@ -3,7 +3,6 @@
 Started as `python -m priorline.work.decoder`.
 """
 
-import faulthandler
 from collections.abc import Callable
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
@@ -19,12 +18,17 @@ from priorline.work.messages import (
     DecoderEvent,
     FrameDecoded,
     FrameRequest,
+    Ready,
     RequestFailed,
     SlotTooSmall,
     decode_frame_request,
     encode,
 )
+from priorline.work.own_process import end_at, settle_in
 from priorline.work.pipes import read_message, take_over_standard_streams, write_message
+
+# Longer than the window waits before it kills; so this only ends a decoder whose window has died.
+SECONDS_ALONE = 60.0
 
 
 def decode_into_slot(request: FrameRequest) -> DecoderEvent:
@@ -53,17 +57,21 @@ def _copy(array: "np.ndarray[tuple[int, ...], np.dtype[np.uint8 | np.uint16]]", 
 
 def main() -> None:
     """Serve until the window closes the pipe."""
-    faulthandler.enable()
+    settle_in()
     # The window owns the slots; without this the end of a decoder would take them away (Python before 3.13).
     not_ours: Callable[[str, str], None] = lambda _name, _kind: None  # noqa: E731
     resource_tracker.register = not_ours  # type: ignore[assignment]
     requests, events = take_over_standard_streams()
+    write_message(events, encode(Ready(0)))
     while (message := read_message(requests)) is not None:
         try:
             request = decode_frame_request(message)
         except msgspec.DecodeError:
             return
-        write_message(events, encode(decode_into_slot(request)))
+        end_at(SECONDS_ALONE)
+        answer = decode_into_slot(request)
+        end_at(0)
+        write_message(events, encode(answer))
 
 
 if __name__ == "__main__":

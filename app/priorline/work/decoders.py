@@ -4,21 +4,24 @@ Two queues: what a pane waits for, and what may be wanted next. Decoding never w
 that takes too long or dies costs one frame.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.shared_memory import SharedMemory
 
 import numpy as np
 
 from priorline.errors import CannotDecode
-from priorline.imaging.frame import DecodedFrame
+from priorline.imaging.frame import DecodedFrame, ValueMapping
 from priorline.work.helper import Helper
 from priorline.work.messages import (
     Event,
     FrameDecoded,
     FrameRequest,
+    Ready,
     RequestFailed,
     SlotTooSmall,
     Ticket,
@@ -47,9 +50,19 @@ class Slot:
 
     def __init__(self, on_event: Callable[["Slot", Event], None]) -> None:
         self.wish: Wish | None = None
-        self.since = 0.0
+        self.since = math.inf
+        self._grown = False
         self._memory = SharedMemory(create=True, size=SMALLEST_SLOT)
-        self._helper = Helper("priorline.work.decoder", decode_decoder_event, lambda event: on_event(self, event))
+        with ExitStack() as unless_started:
+            unless_started.callback(self._drop, self._memory)
+            # A decoder holds nothing that would be lost, so that closing never waits for a slow picture.
+            self._helper = Helper(
+                "priorline.work.decoder",
+                decode_decoder_event,
+                lambda event: on_event(self, event),
+                seconds_to_end=0.0,
+            )
+            unless_started.pop_all()
 
     @property
     def pid(self) -> int:
@@ -58,52 +71,75 @@ class Slot:
 
     def start(self, wish: Wish) -> None:
         """Send the wish to the decoder."""
-        self.wish, self.since = wish, time.monotonic()
+        self._grown = self._grown and wish is self.wish
+        self.wish = wish
+        self.restart_clock()
         request = FrameRequest(wish.number, wish.ticket, wish.frame, self._memory.name, self._memory.size)
         self._helper.send(request)
 
+    def restart_clock(self) -> None:
+        """The time that a frame may take begins now."""
+        self.since = time.monotonic()
+
     def grow(self, needed: int) -> bool:
-        """Replace the memory by one of `needed` bytes; false where that is more than any picture may need."""
-        if not self._memory.size < needed <= LARGEST_SLOT:
+        """Replace the memory by one of `needed` bytes; false where that is more than any picture may need.
+
+        Once for each wish: the second time a decoder does not tell the truth.
+        """
+        if self._grown or not self._memory.size < needed <= LARGEST_SLOT:
             return False
-        self._drop_memory()
-        self._memory = SharedMemory(create=True, size=needed)
+        try:
+            memory = SharedMemory(create=True, size=needed)
+        except OSError:
+            return False
+        self._drop(self._memory)
+        self._memory, self._grown = memory, True
         return True
 
     def take(self, decoded: FrameDecoded) -> Answer:
-        """Copy the pixels out, after checking that they are inside the slot."""
-        item = np.dtype(np.uint8 if decoded.bits == 8 else np.uint16)
-        sensible = decoded.bits in (8, 16) and len(decoded.shape) in (2, 3) and min(decoded.shape) > 0
-        if not sensible or int(np.prod(decoded.shape)) * item.itemsize > self._memory.size:
+        """Copy the pixels out, after checking that they are inside the slot and that the picture makes sense."""
+        if not is_sensible(decoded, self._memory.size):
             return CannotDecode("The decoder gave an impossible picture.")
+        item = np.dtype(np.uint8 if decoded.bits == 8 else np.uint16)
         array = np.ndarray(decoded.shape, item, buffer=self._memory.buf).copy()
         return DecodedFrame(array, decoded.mapping, decoded.header)
 
     def kill(self) -> None:
         """End a decoder that takes too long; it comes back and the frame is tried once more."""
-        self.since = time.monotonic()
+        self.restart_clock()
         self._helper.kill()
 
     def close(self) -> None:
         """End the decoder and give the memory back."""
         self._helper.close()
-        self._drop_memory()
+        self._drop(self._memory)
 
-    def _drop_memory(self) -> None:
-        self._memory.close()
-        self._memory.unlink()
+    @staticmethod
+    def _drop(memory: SharedMemory) -> None:
+        memory.close()
+        memory.unlink()
 
 
 class Decoders:
-    """A small pool; thread-safe. `on_answer(number, answer)` is called from reader threads."""
+    """A small pool; thread-safe. `on_answer(number, answer)` is called from the helpers' threads, without a lock.
 
-    def __init__(self, count: int, on_answer: Callable[[int, Answer], None]) -> None:
-        self._lock = threading.RLock()
-        self._on_answer = on_answer
+    A decoder that works longer than `seconds_per_frame` is killed, twice for one frame at the most.
+    """
+
+    def __init__(
+        self, count: int, on_answer: Callable[[int, Answer], None], seconds_per_frame: float = SECONDS_PER_FRAME
+    ) -> None:
+        self._lock = threading.Lock()
+        self._on_answer, self._seconds = on_answer, seconds_per_frame
         self._urgent: dict[str, Wish] = {}
         self._later: dict[str, Wish] = {}
         self._closing = threading.Event()
-        self._slots = [Slot(self._hear) for _ in range(count)]
+        self._slots: list[Slot] = []
+        with ExitStack() as unless_started:
+            unless_started.callback(self._close_slots)
+            for _ in range(count):
+                self._slots.append(Slot(self._hear))
+            unless_started.pop_all()
         self._watch = threading.Thread(target=self._keep_watch, name="decoder watch", daemon=True)
         self._watch.start()
 
@@ -131,13 +167,19 @@ class Decoders:
             self._later.clear()
 
     def close(self) -> None:
-        """End all decoders."""
+        """End all decoders; nothing is answered afterwards."""
         self._closing.set()
         self._watch.join()
-        for slot in self._slots:
+        self._close_slots()
+
+    def _close_slots(self) -> None:
+        slots, self._slots = self._slots, []
+        for slot in slots:
             slot.close()
 
     def _hand_out(self) -> None:
+        if self._closing.is_set():
+            return
         for slot in self._slots:
             waiting = self._urgent or self._later
             if slot.wish is None and waiting:
@@ -146,23 +188,29 @@ class Decoders:
     def _hear(self, slot: Slot, event: Event) -> None:
         with self._lock:
             wish = slot.wish
-            if wish is None or event.number != wish.number:
+            if isinstance(event, Ready) and wish is not None:
+                # Starting a process is not the picture's fault.
+                slot.restart_clock()
+            if wish is None or not event.ends or event.number != wish.number:
                 return
             if isinstance(event, SlotTooSmall) and slot.grow(event.needed):
                 slot.start(wish)
                 return
-            answer = _answer(slot, event)
+            slot.since = math.inf
+        # Without the lock, since `want` must not wait for a large copy; the slot stays taken until it is done.
+        answer = _answer(slot, event)
+        with self._lock:
             slot.wish = None
             self._hand_out()
         self._on_answer(wish.number, answer)
 
     def _keep_watch(self) -> None:
-        while not self._closing.wait(0.5):
+        while not self._closing.wait(min(0.5, self._seconds / 4)):
             with self._lock:
                 now = time.monotonic()
-                slow = [one for one in self._slots if one.wish and now - one.since > SECONDS_PER_FRAME]
-                for slot in slow:
-                    slot.kill()
+                for slot in self._slots:
+                    if slot.wish is not None and now - slot.since > self._seconds:
+                        slot.kill()
 
 
 def _answer(slot: Slot, event: Event) -> Answer:
@@ -171,3 +219,36 @@ def _answer(slot: Slot, event: Event) -> Answer:
     if isinstance(event, RequestFailed):
         return CannotDecode(event.message)
     return CannotDecode("The picture is larger than this program shows.")
+
+
+def is_sensible(decoded: FrameDecoded, room: int) -> bool:
+    """Whether pixels of this shape fit into `room` bytes, and no number in the mapping would upset who paints them.
+
+    A decoder reads foreign files and may have been taken over by one.
+    """
+    shape, mapping = decoded.shape, decoded.mapping
+    colour = mapping.photometric == "rgb"
+    dimensions = (3, 3) if colour else (2, shape[-1] if shape else 0)
+    fits = min(shape, default=0) > 0 and math.prod(shape) * (decoded.bits // 8) <= room
+    return (
+        (len(shape), shape[-1] if shape else 0) == dimensions
+        and fits
+        and decoded.bits in ((8,) if colour else (8, 16))
+        and mapping.bits == decoded.bits
+        and _is_sensible_mapping(mapping)
+    )
+
+
+def _is_sensible_mapping(mapping: ValueMapping) -> bool:
+    highest = 2**mapping.bits - 1
+    tables = [table for table in (mapping.modality_lut, *mapping.voi_luts) if table is not None]
+    numbers = [mapping.slope, mapping.intercept, *(table.first for table in tables)]
+    numbers += [number for window in mapping.windows for number in (window.center, window.width)]
+    levels = [mapping.minimum, mapping.maximum, *(mapping.padding or ())]
+    return (
+        mapping.photometric in ("grey", "rgb")
+        and all(math.isfinite(number) for number in numbers)
+        and all(0 <= level <= highest for level in levels)
+        and all(window.width > 0 for window in mapping.windows)
+        and all(table.entries and len(table.entries) % 2 == 0 and 0 < table.bits <= 16 for table in tables)
+    )

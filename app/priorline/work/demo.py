@@ -5,7 +5,9 @@ hospitals and the computed pictures meet.
 """
 
 import json
+import signal
 import sys
+from dataclasses import replace
 from datetime import date
 from typing import TextIO
 
@@ -15,6 +17,7 @@ import numpy.typing as npt
 from priorline.archives.demo.hospitals import DemoHospitals
 from priorline.archives.demo.story import PATIENT, ImageSpec, Picture, current_study, hospitals
 from priorline.imaging import phantom, phantom_parts
+from priorline.work.demo_hospitals import AT_ONCE
 
 _FILMS = {
     Picture.CHEST_NORMAL: phantom.FILM_NORMAL,
@@ -67,11 +70,14 @@ def announcement(demo: DemoHospitals, current_uid: str) -> str:
     )
 
 
-def serve(told: TextIO, until_closed: TextIO) -> None:
+def serve(told: TextIO, until_closed: TextIO, *, at_once: bool = False) -> None:
     """Run the hospitals, say where on `told`, and end when `until_closed` has no more to read."""
     # The day where the workstation stands, read once, so that midnight cannot come between.
     today = date.today()  # noqa: DTZ011
-    with DemoHospitals(compute, hospitals(today)) as demo:
+    stories = hospitals(today)
+    if at_once:
+        stories = tuple(replace(story, find_delay=0.0) for story in stories)
+    with DemoHospitals(compute, stories) as demo:
         told.write(announcement(demo, current_study(today).study_uid) + "\n")
         told.flush()
         while until_closed.read(4096):
@@ -79,4 +85,6 @@ def serve(told: TextIO, until_closed: TextIO) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.stdout, sys.stdin)
+    # Ctrl+C reaches the whole process group; whoever started the hospitals ends them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    serve(sys.stdout, sys.stdin, at_once=AT_ONCE in sys.argv)

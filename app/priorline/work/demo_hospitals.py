@@ -11,6 +11,7 @@ from priorline.errors import WorkerLost
 from priorline.work.launch import Launch
 
 SECONDS_TO_END = 5.0
+AT_ONCE = "--at-once"
 
 
 class _Hospital(msgspec.Struct):
@@ -35,12 +36,21 @@ class _Announcement(msgspec.Struct):
 
 
 class DemoPeers:
-    """A context: inside it, hospitals with made-up patients listen on loopback."""
+    """A context: inside it, hospitals with made-up patients listen on loopback.
+
+    Some of them take their time over an answer, like real ones; `at_once` spares tests that.
+    """
+
+    def __init__(self, *, at_once: bool = False) -> None:
+        self._arguments = [AT_ONCE] if at_once else []
 
     def __enter__(self) -> "DemoPeers":
         """Start them; raises WorkerLost where they do not come up."""
-        command = [sys.executable, "-P", "-m", "priorline.work.demo"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        command = [sys.executable, "-P", "-m", "priorline.work.demo", *self._arguments]
+        try:
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        except OSError as problem:
+            raise WorkerLost(f"The demo hospitals cannot be started ({problem.strerror}).") from problem
         assert self._process.stdout is not None  # noqa: S101 - PIPE was asked for
         try:
             self._told = msgspec.json.decode(self._process.stdout.readline(), type=_Announcement)

@@ -6,33 +6,40 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import IO
 
 import msgspec
 
-from priorline.work.messages import Event, Request, RequestFailed, encode
+from priorline.errors import WorkerLost
+from priorline.work.messages import Event, Ready, Request, RequestFailed, encode
 from priorline.work.pipes import read_message, write_message
 
 LOST = "A helper process ended twice while doing this. Please try again."
-# A helper that dies faster than this, this often in a row, is not started again.
-MOST_STARTS_IN_A_ROW = 5
+STOPPED = "This was stopped."
+NOT_STARTING = "A helper process does not start. Please close the program and open it again."
+# A helper that dies before it is ready, this often in a row, is not started again.
+MOST_FAILED_STARTS = 5
+SECONDS_BETWEEN_FAILED_STARTS = 0.2
+MOST_DEATHS = 2
 SECONDS_TO_END = 3.0
 
 
 @dataclass(slots=True)
 class Outstanding:
-    """A request that has not been answered to the end."""
+    """A request that has not been answered to the end; `deaths` counts the processes that died over it."""
 
     request: Request
-    tries: int = 1
+    deaths: int = 0
+    cancelled: bool = False
 
 
 class Helper:
     """Runs `python -m module` and keeps it running; thread-safe.
 
-    `on_event` is called from the reader thread with every event; `greeting` is sent first after every start.
+    `on_event` is called with every event, always from the helper's own thread and never under a lock; `greeting` is
+    sent first after every start. `close` gives the process `seconds_to_end` to end by itself. Raises WorkerLost
+    where the first start is not possible.
     """
 
     def __init__(
@@ -41,132 +48,176 @@ class Helper:
         decode: Callable[[bytes], Event],
         on_event: Callable[[Event], None],
         greeting: Request | None = None,
+        seconds_to_end: float = SECONDS_TO_END,
     ) -> None:
         self._command = [sys.executable, "-P", "-m", module]
-        self._decode = decode
-        self._on_event = on_event
-        self._greeting = greeting
+        self._decode, self._on_event, self._greeting = decode, on_event, greeting
+        self._seconds_to_end = seconds_to_end
         self._lock = threading.Lock()
         self._outstanding: dict[int, Outstanding] = {}
-        self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._closing = False
-        self._given_up = False
-        self._deaths_in_a_row = 0
-        self._process = self._start()
-        self._reader = threading.Thread(target=self._keep_reading, name=f"{module} reader", daemon=True)
-        self._reader.start()
+        self._closing = threading.Event()
+        self._failed_starts = 0
+        self._run = _Run(self._command, greeting)
+        self._outbox = self._run.outbox
+        self._keeper = threading.Thread(target=self._keep, name=f"{module} keeper", daemon=True)
+        self._keeper.start()
 
     @property
     def pid(self) -> int:
         """Process number of the helper that runs now."""
-        return self._process.pid
+        return self._run.process.pid
 
     def send(self, request: Request) -> None:
-        """Ask; returns at once. The answer comes through `on_event`."""
+        """Ask; returns at once. The answer comes through `on_event`, also where there is no helper any more."""
         with self._lock:
-            if not self._given_up:
-                self._outstanding[request.number] = Outstanding(request)
-                self._outbox.put(encode(request))
-                return
-        self._on_event(RequestFailed(request.number, LOST))
+            self._outstanding[request.number] = Outstanding(request)
+            self._outbox.put(encode(request))
 
     def tell(self, request: Request) -> None:
-        """Ask without expecting an answer of its own (a cancellation)."""
+        """Cancel the request with the same number: it is passed on, and the request is not asked again."""
         with self._lock:
+            asked = self._outstanding.get(request.number)
+            if asked is not None:
+                asked.cancelled = True
             self._outbox.put(encode(request))
 
     def kill(self) -> None:
         """End the process at once; it is started again."""
-        self._process.kill()
+        self._run.process.kill()
 
     def close(self) -> None:
-        """End the helper and both threads, at the latest after some seconds."""
+        """End the helper and its threads, at the latest after some seconds; nothing is told afterwards."""
         with self._lock:
-            self._closing = True
+            self._closing.set()
             self._outstanding.clear()
-        self._outbox.put(None)
-        try:
-            self._process.wait(SECONDS_TO_END)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._reader.join()
+            self._outbox.put(None)
+        self._keeper.join(self._seconds_to_end)
+        if self._keeper.is_alive():
+            self.kill()
+            self._keeper.join()
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(), close_fds=True
-        )
-        stream = process.stdin
-        assert stream is not None  # noqa: S101 - PIPE was asked for
-        self._outbox = queue.SimpleQueue()
-        if self._greeting is not None:
-            self._outbox.put(encode(self._greeting))
-        arguments = (stream, self._outbox)
-        self._writer = threading.Thread(target=_keep_writing, args=arguments, name="helper writer", daemon=True)
-        self._writer.start()
-        return process
+    def _keep(self) -> None:
+        self._listen(self._run)
+        while self._revive():
+            self._listen(self._run)
+        self._refuse_until_closed()
 
-    def _keep_reading(self) -> None:
-        while self._read_until_lost() and not self._closing:
-            self._restart()
-        with self._lock:
-            self._given_up = True
-            numbers = [] if self._closing else list(self._outstanding)
-            self._outstanding.clear()
-        for number in numbers:
-            self._on_event(RequestFailed(number, LOST))
-
-    def _read_until_lost(self) -> bool:
-        """Pass on events until the process is gone; false when it should not come back."""
-        process, stream = self._process, self._process.stdout
-        assert stream is not None  # noqa: S101 - PIPE was asked for
-        while (message := read_message(stream)) is not None:
-            try:
-                event = self._decode(message)
-            except msgspec.DecodeError:
-                break
-            self._deaths_in_a_row = 0
+    def _listen(self, run: "_Run") -> None:
+        """Pass on events until the process is gone."""
+        ready = False
+        for event in run.events(self._decode):
+            if isinstance(event, Ready):
+                if ready:
+                    break
+                ready = True
             self._settle(event)
             self._on_event(event)
-        self._end(process, stream)
-        self._deaths_in_a_row += 1
-        return self._deaths_in_a_row < MOST_STARTS_IN_A_ROW
-
-    def _end(self, process: subprocess.Popen[bytes], stream: IO[bytes]) -> None:
-        if not self._closing:
-            process.kill()
-        process.wait()
-        self._outbox.put(None)
-        self._writer.join()
-        stream.close()
+        if not self._closing.is_set():
+            run.process.kill()
+        run.end()
+        self._failed_starts = 0 if ready else self._failed_starts + 1
+        # One that never came as far as reading requests did not die of one.
+        if ready:
+            self._fail_what_it_died_of()
 
     def _settle(self, event: Event) -> None:
         if event.ends:
             with self._lock:
                 self._outstanding.pop(event.number, None)
 
-    def _restart(self) -> None:
+    def _fail_what_it_died_of(self) -> None:
         with self._lock:
-            if self._closing:
+            for asked in self._outstanding.values():
+                asked.deaths += 1
+            over = {n: one for n, one in self._outstanding.items() if one.cancelled or one.deaths >= MOST_DEATHS}
+            for number in over:
+                del self._outstanding[number]
+        for number, asked in over.items():
+            self._on_event(RequestFailed(number, STOPPED if asked.cancelled else LOST))
+
+    def _revive(self) -> bool:
+        """Start again and ask again; false where that is not wanted or does not succeed."""
+        while self._failed_starts < MOST_FAILED_STARTS:
+            if self._closing.wait(SECONDS_BETWEEN_FAILED_STARTS if self._failed_starts else 0):
+                return False
+            # Outside the lock, because `send` must not wait for a start.
+            try:
+                run = _Run(self._command, self._greeting)
+            except WorkerLost:
+                self._failed_starts += 1
+                continue
+            if self._take_over(run):
+                return True
+            run.process.kill()
+            run.end()
+        return False
+
+    def _take_over(self, run: "_Run") -> bool:
+        with self._lock:
+            if self._closing.is_set():
+                return False
+            self._run, self._outbox = run, run.outbox
+            for asked in self._outstanding.values():
+                run.outbox.put(encode(asked.request))
+        return True
+
+    def _refuse_until_closed(self) -> None:
+        """Nothing runs any more: whatever is asked from now on fails with a sentence, and still from this thread."""
+        with self._lock:
+            if self._closing.is_set():
                 return
-            self._process = self._start()
-            lost = [number for number, waiting in self._outstanding.items() if waiting.tries > 1]
-            given_up = [self._outstanding.pop(number) for number in lost]
-            for waiting in self._outstanding.values():
-                waiting.tries += 1
-                self._outbox.put(encode(waiting.request))
-        for waiting in given_up:
-            self._on_event(RequestFailed(waiting.request.number, LOST))
+            outbox = self._outbox = queue.SimpleQueue()
+        while not self._closing.is_set():
+            with self._lock:
+                numbers = list(self._outstanding)
+                self._outstanding.clear()
+            for number in numbers:
+                self._on_event(RequestFailed(number, NOT_STARTING))
+            outbox.get()
 
 
-def _keep_writing(stream: IO[bytes], outbox: "queue.SimpleQueue[bytes | None]") -> None:
-    # An OSError says that the process is gone; the reader sees that too and asks again.
-    with contextlib.suppress(OSError):
-        while (message := outbox.get()) is not None:
-            write_message(stream, message)
-    with contextlib.suppress(OSError):
-        stream.close()
+class _Run:
+    """One life of the process, with the thread that writes to it; raises WorkerLost where it cannot be started."""
 
+    def __init__(self, command: list[str], greeting: Request | None) -> None:
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        try:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, close_fds=True
+            )
+        except OSError as problem:
+            raise WorkerLost(f"A helper process cannot be started ({problem.strerror}).") from problem
+        self.outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        if greeting is not None:
+            self.outbox.put(encode(greeting))
+        self._writer = threading.Thread(target=self._keep_writing, name="helper writer", daemon=True)
+        self._writer.start()
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONUNBUFFERED": "1"}
+    def events(self, decode: Callable[[bytes], Event]) -> Iterator[Event]:
+        """Events until the pipe ends or carries something else."""
+        stream = self.process.stdout
+        assert stream is not None  # noqa: S101 - PIPE was asked for
+        while (message := read_message(stream)) is not None:
+            try:
+                event = decode(message)
+            except msgspec.DecodeError:
+                return
+            yield event
+
+    def end(self) -> None:
+        """Wait for the process to end and let go of thread and pipes."""
+        self.process.wait()
+        self.outbox.put(None)
+        self._writer.join()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def _keep_writing(self) -> None:
+        stream = self.process.stdin
+        assert stream is not None  # noqa: S101 - PIPE was asked for
+        # An OSError says that the process is gone; the reading side sees that too and asks again.
+        with contextlib.suppress(OSError):
+            while (message := self.outbox.get()) is not None:
+                write_message(stream, message)
+        with contextlib.suppress(OSError):
+            stream.close()

@@ -4,7 +4,8 @@ A helper may have been taken over by hostile bytes, so nothing here can carry co
 checked against its type when it arrives. An event carries the number of the request that it answers.
 """
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, TypeVar
 
 import msgspec
 
@@ -173,6 +174,13 @@ class RequestFailed(Event, frozen=True):
     ends: ClassVar[bool] = True
 
 
+# --- from every helper ---------------------------------------------------------------------------------------
+
+
+class Ready(Event, frozen=True):
+    """The helper has started (number 0, first after every start); a death before this is a failed start."""
+
+
 # --- decoders -------------------------------------------------------------------------------------------------
 
 
@@ -213,11 +221,27 @@ CourierEvent = (
     | StudyContents
     | PresenceKnown
     | RequestFailed
+    | Ready
 )
-DecoderEvent = FrameDecoded | SlotTooSmall | RequestFailed
+DecoderEvent = FrameDecoded | SlotTooSmall | RequestFailed | Ready
+
+Kind = TypeVar("Kind")
+
+
+def _only_decode_errors(decode: Callable[[bytes], Kind]) -> Callable[[bytes], Kind]:
+    """Text that is not UTF-8 and nesting without end raise other errors than all the rest that is wrong."""
+
+    def decode_message(data: bytes) -> Kind:
+        try:
+            return decode(data)
+        except (UnicodeDecodeError, RecursionError) as problem:
+            raise msgspec.DecodeError("the message is not well-formed") from problem
+
+    return decode_message
+
 
 encode = msgspec.msgpack.Encoder().encode
-decode_courier_request = msgspec.msgpack.Decoder(CourierRequest).decode
-decode_courier_event = msgspec.msgpack.Decoder(CourierEvent).decode
-decode_frame_request = msgspec.msgpack.Decoder(FrameRequest).decode
-decode_decoder_event = msgspec.msgpack.Decoder(DecoderEvent).decode
+decode_courier_request = _only_decode_errors(msgspec.msgpack.Decoder(CourierRequest).decode)
+decode_courier_event = _only_decode_errors(msgspec.msgpack.Decoder(CourierEvent).decode)
+decode_frame_request = _only_decode_errors(msgspec.msgpack.Decoder(FrameRequest).decode)
+decode_decoder_event = _only_decode_errors(msgspec.msgpack.Decoder(DecoderEvent).decode)

@@ -30,9 +30,13 @@ def read_message(stream: IO[bytes]) -> bytes | None:
 
 def take_over_standard_streams() -> tuple[BinaryIO, BinaryIO]:
     """The helper's pipes, moved away from descriptors 0 and 1 so that no library's print can garble a message."""
+    # First, so that it takes the place of a standard error that a window without a console does not have.
+    nowhere = os.open(os.devnull, os.O_RDWR)
     requests = os.fdopen(os.dup(0), "rb")
     events = os.fdopen(os.dup(1), "wb")
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(2, 1)
+    os.dup2(nowhere, 0)
+    os.dup2(2 if sys.stderr is not None else nowhere, 1)
+    if nowhere > 2:
+        os.close(nowhere)
     sys.stdout = sys.stderr
     return requests, events

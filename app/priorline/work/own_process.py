@@ -1,0 +1,51 @@
+"""How a helper process behaves: a crash leaves nothing of a patient behind, and it ends with its window."""
+
+import contextlib
+import faulthandler
+import os
+import signal
+import sys
+import threading
+import traceback
+from types import TracebackType
+
+# Above what the largest image needs, below what would take the workstation down with it.
+MOST_MEMORY = 16 * 1024**3
+
+
+def settle_in() -> None:
+    """To be called first in every helper."""
+    # Ctrl+C reaches the whole process group; the window ends its helpers itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.umask(0o077)
+    _limit()
+    sys.excepthook = _tell_without_values
+    threading.excepthook = lambda told: _tell_without_values(told.exc_type, told.exc_value, told.exc_traceback)
+    if sys.stderr is not None:
+        faulthandler.enable()
+
+
+def end_at(seconds: float) -> None:
+    """End this process at that time from now, even inside a codec and with nobody to kill it; 0 takes that back."""
+    if sys.platform != "win32":
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _limit() -> None:
+    """No core dump, which would hold pixels and names; no more memory than pictures need."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Not every system lets address space be limited.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+
+def _tell_without_values(
+    kind: type[BaseException], _value: BaseException | None, trace: TracebackType | None
+) -> None:
+    """The place and the kind of a bug; its message may quote what was in a file."""
+    if sys.stderr is not None and kind is not SystemExit:
+        sys.stderr.write("".join([*traceback.format_tb(trace), kind.__name__, "\n"]))
