@@ -1,0 +1,379 @@
+"""The courier as a process of its own, between demo hospitals on loopback and a cache on the disk."""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from priorline.archives.demo import story
+from priorline.archives.demo.hospitals import DemoHospitals
+from priorline.cache.verify import verify
+from priorline.config import CacheSettings, HospitalSettings, Settings
+from priorline.domain.patient import Identifier, Patient
+from priorline.domain.study import FetchState, HospitalState, StudyAnswer
+from priorline.work.courier import BUG
+from priorline.work.helper import Helper
+from priorline.work.messages import (
+    AskPresence,
+    Cancel,
+    Configure,
+    Event,
+    Fetch,
+    FetchEnded,
+    HospitalEnded,
+    InstanceArrived,
+    OpenStudy,
+    PatientKnown,
+    PresenceItem,
+    PresenceKnown,
+    ReadFolder,
+    Ready,
+    RequestFailed,
+    Search,
+    SearchEnded,
+    StudiesFound,
+    StudyContents,
+    decode_courier_event,
+)
+from priorline.work.session import open_store
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="only on Linux")
+
+PATIENCE = 60.0
+TODAY = date(2026, 11, 24)
+CURRENT = story.current_study(TODAY)
+PATIENT = Patient(Identifier("999990007", "NLMINBIZA"), "JANSEN^Piet^^van der", date(1970, 3, 14), "M")
+# Images of the current study that come before the gate is opened.
+BEFORE_THE_GATE = 40
+
+
+@dataclass
+class Gate:
+    """Computes tiny images; those of the current study stop at a gate in the middle."""
+
+    opened: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self, spec: story.ImageSpec) -> np.ndarray:
+        if spec.picture is story.Picture.TRAUMA_CT and spec.number > BEFORE_THE_GATE:
+            assert self.opened.wait(PATIENCE)
+        kind = np.int16 if spec.picture.value.endswith("ct") else np.uint16
+        return np.full((8, 8), spec.number, np.uint8 if spec.picture is story.Picture.ABDOMEN_US else kind)
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    gate = Gate()
+    yield gate
+    gate.opened.set()
+
+
+@pytest.fixture
+def hospitals(gate: Gate) -> Iterator[DemoHospitals]:
+    chosen = [one for one in story.hospitals(TODAY) if one.find_delay == 0.0]
+    with DemoHospitals(gate, chosen) as running:
+        yield running
+        gate.opened.set()
+
+
+@dataclass
+class Desk:
+    """Stands for the window: asks a courier and collects its events by request."""
+
+    configure: Configure
+    heard: "queue.Queue[Event]" = field(default_factory=queue.Queue)
+
+    def __post_init__(self) -> None:
+        self.courier = Helper("priorline.work.courier", decode_courier_event, self.heard.put, self.configure)
+
+    def next(self) -> Event:
+        event = self.heard.get(timeout=PATIENCE)
+        return event if not isinstance(event, Ready) else self.next()
+
+    def until_the_end(self, number: int) -> list[Event]:
+        """All events of a request up to the one that ends it."""
+        events: list[Event] = []
+        while not (events and events[-1].ends):
+            event = self.next()
+            if event.number == number:
+                events.append(event)
+        return events
+
+    def until_some_arrived(self, number: int) -> None:
+        while not (isinstance(event := self.next(), InstanceArrived) and event.number == number):
+            assert not event.ends or event.number != number
+
+    def find_current(self) -> StudyAnswer:
+        self.courier.send(Search(1, None, CURRENT.study_uid))
+        known = self.until_the_end(1)[0]
+        assert isinstance(known, PatientKnown)
+        assert known.current is not None
+        return known.current
+
+
+Open = Callable[..., Desk]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, hospitals: DemoHospitals) -> Settings:
+    peers = tuple(
+        HospitalSettings(name=one.name, ae_title=one.ae_title, host=one.host, port=one.port)
+        for one in hospitals.running
+    )
+    return Settings(cache=CacheSettings(directory=str(tmp_path / "cache"), key="file"), hospital=peers)
+
+
+@pytest.fixture
+def open_desk(tmp_path: Path, settings: Settings, gate: Gate) -> Iterator[Open]:
+    opened: list[Desk] = []
+
+    def open_one() -> Desk:
+        opened.append(Desk(Configure(0, settings, str(tmp_path / "cache"), str(tmp_path / "state"))))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.courier.close()
+
+
+def bend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """Change what the courier is made of, in its own process."""
+    start = 'import sys\nif "priorline.work.courier" in sys.orig_argv:\n'
+    (tmp_path / "bent").mkdir()
+    (tmp_path / "bent" / "sitecustomize.py").write_text(
+        start + "".join(f"    {line}\n" for line in code.splitlines())
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "bent"))
+
+
+def is_gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid)
+
+
+# Asking
+
+
+def test_every_hospital_answers_and_ends_by_name(open_desk: Open, settings: Settings) -> None:
+    desk = open_desk()
+    desk.courier.send(Search(7, PATIENT))
+    events = desk.until_the_end(7)
+    assert isinstance(events[0], PatientKnown)
+    assert isinstance(events[-1], SearchEnded)
+    ended = {event.report.hospital: event.report for event in events if isinstance(event, HospitalEnded)}
+    assert set(ended) == {hospital.name for hospital in settings.hospital}
+    assert ended["De Heuvel"].state is HospitalState.FAILED
+    assert ended["OLV Clinic"].state is HospitalState.ANSWERED
+    found = [answer for event in events if isinstance(event, StudiesFound) for answer in event.answers]
+    assert {one.study_uid for one in found if one.hospital == "OLV Clinic"} == {
+        study.study_uid for study in story.hospitals(TODAY)[1].studies
+    }
+    assert ended["OLV Clinic"].studies == 5
+
+
+def test_the_hospital_says_who_the_current_study_belongs_to(open_desk: Open) -> None:
+    current = open_desk().find_current()
+    assert (current.patient.identifier.value, current.images) == (PATIENT.identifier.value, CURRENT.images)
+
+
+def test_a_current_study_that_nobody_has_is_said(open_desk: Open) -> None:
+    desk = open_desk()
+    desk.courier.send(Search(1, None, "1.2.3.4"))
+    assert isinstance(desk.until_the_end(1)[-1], RequestFailed)
+
+
+def test_a_fetch_from_an_unknown_hospital_is_refused(open_desk: Open) -> None:
+    desk = open_desk()
+    desk.courier.send(Fetch(1, StudyAnswer("Elsewhere", "1.2.3", PATIENT)))
+    assert desk.until_the_end(1) == [RequestFailed(1, "Elsewhere is not a hospital that can be fetched from.")]
+
+
+# Fetching, and dying over it
+
+
+def test_killed_in_the_middle_of_a_fetch_the_study_ends_whole(
+    open_desk: Open, gate: Gate, settings: Settings, tmp_path: Path
+) -> None:
+    desk = open_desk()
+    current = desk.find_current()
+    desk.courier.send(Fetch(2, current))
+    desk.until_some_arrived(2)
+    first = desk.courier.pid
+    os.kill(first, signal.SIGKILL)
+    gate.opened.set()
+    ended = desk.until_the_end(2)[-1]
+    assert isinstance(ended, FetchEnded)
+    assert (ended.report.state, ended.report.received) == (FetchState.COMPLETE, CURRENT.images)
+    assert ended.report.already_cached > 0
+    assert desk.courier.pid != first
+    desk.courier.send(OpenStudy(3, current.study_uid))
+    contents = desk.until_the_end(3)[-1]
+    assert isinstance(contents, StudyContents)
+    assert contents.complete
+    assert {one.header.sop_uid for one in contents.instances} == {
+        CURRENT.sop_uid(0, image) for image in range(CURRENT.images)
+    }
+    desk.courier.close()
+    with open_store(settings, tmp_path / "cache", tmp_path / "state") as store:
+        report = verify(store)
+    assert report.is_sound
+    assert report.checked == CURRENT.images
+
+
+def test_killed_twice_the_fetch_fails_and_the_next_one_ends_whole(open_desk: Open, gate: Gate) -> None:
+    desk = open_desk()
+    current = desk.find_current()
+    desk.courier.send(Fetch(2, current))
+    desk.until_some_arrived(2)
+    first = desk.courier.pid
+    desk.courier.kill()
+    # The second life has the first images already; it is known to be at work by its answer to something else.
+    desk.courier.send(AskPresence(3, (current.study_uid,)))
+    desk.until_the_end(3)
+    assert desk.courier.pid != first
+    desk.courier.kill()
+    assert isinstance(desk.until_the_end(2)[-1], RequestFailed)
+    gate.opened.set()
+    desk.courier.send(Fetch(4, current))
+    ended = desk.until_the_end(4)[-1]
+    assert isinstance(ended, FetchEnded)
+    assert ended.report.state is FetchState.COMPLETE
+
+
+def test_killed_in_the_middle_of_a_search_every_hospital_still_ends(open_desk: Open, settings: Settings) -> None:
+    desk = open_desk()
+    desk.courier.send(Search(1, PATIENT))
+    while not isinstance(desk.next(), PatientKnown):
+        pass
+    desk.courier.kill()
+    events = desk.until_the_end(1)
+    assert isinstance(events[-1], SearchEnded)
+    assert {event.report.hospital for event in events if isinstance(event, HospitalEnded)} == {
+        hospital.name for hospital in settings.hospital
+    }
+
+
+def test_a_stopped_fetch_keeps_what_came(open_desk: Open, gate: Gate) -> None:
+    desk = open_desk()
+    current = desk.find_current()
+    desk.courier.send(Fetch(2, current))
+    desk.until_some_arrived(2)
+    desk.courier.tell(Cancel(2))
+    desk.courier.send(AskPresence(3, (current.study_uid, "1.2.3")))
+    presence = desk.until_the_end(3)[-1]
+    gate.opened.set()
+    ended = desk.until_the_end(2)[-1]
+    assert isinstance(ended, FetchEnded)
+    assert ended.report.state is FetchState.PARTIAL
+    assert 0 < ended.report.received < CURRENT.images
+    assert isinstance(presence, PresenceKnown)
+    assert set(presence.studies) == {current.study_uid}
+    desk.courier.send(AskPresence(4, (current.study_uid,)))
+    assert desk.until_the_end(4) == [
+        PresenceKnown(4, {current.study_uid: PresenceItem(ended.report.received, complete=False)})
+    ]
+
+
+def test_it_ends_with_the_window_although_a_hospital_keeps_it_waiting(open_desk: Open) -> None:
+    desk = open_desk()
+    desk.courier.send(Fetch(2, desk.find_current()))
+    desk.until_some_arrived(2)
+    pid = desk.courier.pid
+    desk.courier.close()
+    assert is_gone(pid)
+
+
+# What is wrong around it
+
+
+def test_without_a_cache_every_question_fails_with_the_reason_until_it_is_there(
+    open_desk: Open, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").write_text("not a folder")
+    desk = open_desk()
+    study = StudyAnswer("St. Elisabeth", CURRENT.study_uid, PATIENT)
+    asked = [
+        Search(1, PATIENT),
+        ReadFolder(2, str(tmp_path)),
+        Fetch(3, study),
+        OpenStudy(4, study.study_uid),
+        AskPresence(5, (study.study_uid,)),
+    ]
+    sentences = set()
+    for request in asked:
+        desk.courier.send(request)
+        (failed,) = desk.until_the_end(request.number)
+        assert isinstance(failed, RequestFailed)
+        sentences.add(failed.message)
+    assert len(sentences) == 1
+    assert "cache" in sentences.pop()
+    (tmp_path / "cache").unlink()
+    desk.courier.send(Search(6, PATIENT))
+    assert isinstance(desk.until_the_end(6)[-1], SearchEnded)
+
+
+def test_what_libraries_print_garbles_nothing(
+    open_desk: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noisy = """
+import os
+import priorline.work.hospitals as hospitals
+quiet = hospitals.local_numbers
+def local_numbers(*arguments):
+    print("noise of a library", flush=True)
+    os.write(1, b"noise of its C part")
+    return quiet(*arguments)
+hospitals.local_numbers = local_numbers
+"""
+    bend(tmp_path, monkeypatch, noisy)
+    desk = open_desk()
+    desk.courier.send(Search(1, PATIENT))
+    assert isinstance(desk.until_the_end(1)[-1], SearchEnded)
+    assert capfd.readouterr().err.count("noise of") == 2
+
+
+def test_a_bug_costs_its_own_question_and_tells_no_names(
+    open_desk: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    buggy = """
+import priorline.work.folder as folder
+import priorline.work.search as search
+right = search._ask
+def read_folder(*arguments):
+    raise KeyError("JAN" + "SEN")
+def ask(hospital, *arguments):
+    if hospital.name == "OLV Clinic":
+        raise KeyError("JAN" + "SEN")
+    right(hospital, *arguments)
+folder.read_folder, search._ask = read_folder, ask
+"""
+    bend(tmp_path, monkeypatch, buggy)
+    desk = open_desk()
+    desk.courier.send(ReadFolder(1, str(tmp_path)))
+    assert desk.until_the_end(1) == [RequestFailed(1, BUG)]
+    desk.courier.send(Search(2, PATIENT))
+    events = desk.until_the_end(2)
+    ended = {event.report.hospital: event.report for event in events if isinstance(event, HospitalEnded)}
+    assert isinstance(events[-1], SearchEnded)
+    assert (ended["OLV Clinic"].state, ended["OLV Clinic"].message) == (HospitalState.FAILED, BUG)
+    assert ended["UMC West"].state is HospitalState.ANSWERED
+    told = capfd.readouterr().err
+    assert told.splitlines().count("KeyError") == 2
+    assert "JANSEN" not in told
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"GET / HTTP/1.1\r\n\r\n", b"\5\0\0\0hello", b"\x12\0\0\0\x82\xa4kind\xa6Cancel"]
+)
+def test_a_window_that_is_none_is_left(data: bytes) -> None:
+    command = [sys.executable, "-m", "priorline.work.courier"]
+    done = subprocess.run(command, input=data, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
