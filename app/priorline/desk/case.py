@@ -3,7 +3,7 @@
 A new patient is a new `Case`; events of an older one carry other numbers and are dropped.
 """
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from priorline.desk.bridge import Bridge
 from priorline.domain.patient import Patient
@@ -28,6 +28,8 @@ from priorline.work.messages import (
     StudiesFound,
 )
 
+CHANGE_MILLISECONDS = 40
+
 
 class Case(QObject):
     """Holds the timeline of one patient and keeps it up to date."""
@@ -36,7 +38,6 @@ class Case(QObject):
     patient_known = Signal()
     searched = Signal()
     failed = Signal(str)
-    fetch_progressed = Signal(str, int, int)
     fetch_ended = Signal(object)
     instance_arrived = Signal(str, object, int, int)
 
@@ -50,6 +51,12 @@ class Case(QObject):
         self._searches: set[int] = set()
         self._fetches: dict[int, str] = {}
         self._current_uid = ""
+        self._waiting: dict[str, TimelineStudy] = {}
+        # Many events in a moment are one change: the window redraws for what they add up to.
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(CHANGE_MILLISECONDS)
+        self._soon.timeout.connect(self.changed)
         bridge.heard.connect(self._take)
 
     @property
@@ -77,7 +84,7 @@ class Case(QObject):
             return
         self.timeline.report(HospitalReport(hospital, HospitalState.ASKING))
         self._send_search(Search(self._bridge.next_number(), self.timeline.context, "", (hospital,)))
-        self.changed.emit()
+        self._change()
 
     def study(self, study_uid: str) -> TimelineStudy | None:
         """A study on the line."""
@@ -98,23 +105,44 @@ class Case(QObject):
         self._current_uid = study_uid
         if self.timeline is not None:
             self.timeline.set_current(study_uid)
-            self.changed.emit()
+            self._change()
+
+    def is_whole(self, study: TimelineStudy) -> bool:
+        """Whether all of a study is in the cache, also counted against what hospitals say now."""
+        here = self.presence.get(study.study_uid)
+        return bool(here and here.complete and here.images >= (study.images or 0))
 
     def fetch(self, study: TimelineStudy) -> None:
-        """Retrieve a study unless that is under way, or nothing of it is missing."""
+        """Retrieve a study, as soon as it is known what of it is here, unless nothing is missing."""
+        uid = study.study_uid
+        if uid not in self.presence:
+            self._waiting[uid] = study
+        elif uid not in self._fetches.values() and not self.is_whole(study):
+            self._start_fetch(study)
+
+    def stop_fetch(self, study_uid: str) -> None:
+        """Nobody looks at this study any more; what has arrived stays."""
+        self._waiting.pop(study_uid, None)
+        for number, uid in self._fetches.items():
+            if uid == study_uid:
+                self._bridge.cancel(number)
+
+    def _start_fetch(self, study: TimelineStudy) -> None:
+        holder = next((copy for copy in study.answers if copy.hospital in self._hospitals), None)
+        if holder is None:
+            return  # A folder: all there is was taken in at once.
         uid = study.study_uid
         here = self.presence.get(uid)
-        if uid in self._fetches.values() or (here and here.complete):
-            return
         number = self._bridge.next_number()
         self._fetches[number] = uid
         self.fetching[uid] = (here.images if here else 0, study.images or 0)
-        self._bridge.send(Fetch(number, study.best))
-        self.changed.emit()
+        self._bridge.send(Fetch(number, holder))
+        self._change()
 
     def close(self) -> None:
         """Stop everything that was asked for this patient."""
         self._bridge.heard.disconnect(self._take)
+        self._soon.stop()
         for number in (*self._searches, *self._fetches):
             self._bridge.cancel(number)
 
@@ -128,8 +156,19 @@ class Case(QObject):
         elif event.number in self._fetches:
             self._take_fetch(event)
         elif isinstance(event, PresenceKnown):
-            self.presence.update(event.studies)
-            self.changed.emit()
+            self._take_presence(event)
+
+    def _change(self) -> None:
+        if not self._soon.isActive():
+            self._soon.start()
+
+    def _take_presence(self, event: PresenceKnown) -> None:
+        self.presence.update(event.studies)
+        for uid in event.studies:
+            study = self._waiting.pop(uid, None)
+            if study is not None:
+                self.fetch(study)
+        self._change()
 
     def _take_search(self, event: Event) -> None:
         match event:
@@ -139,13 +178,12 @@ class Case(QObject):
                 self._add(event.answers)
             case HospitalEnded() if self.timeline:
                 self.timeline.report(event.report)
-                self.changed.emit()
+                self._change()
             case SearchEnded():
-                self._searches.discard(event.number)
-                self.searched.emit()
+                self._end_search(event.number, "The question ended without an answer.")
             case RequestFailed():
-                self._searches.discard(event.number)
-                self._fail_search(event.message)
+                self._end_search(event.number, event.message)
+                self.failed.emit(event.message)
 
     def _know(self, event: PatientKnown) -> None:
         if self.timeline is None:
@@ -157,7 +195,7 @@ class Case(QObject):
             if event.current.hospital not in self._hospitals:
                 self.ask(event.patient, event.current.study_uid)
         self.timeline.set_current(self._current_uid)
-        self.changed.emit()
+        self._change()
 
     def _add(self, answers: tuple[StudyAnswer, ...]) -> None:
         if self.timeline is None:
@@ -165,17 +203,17 @@ class Case(QObject):
         self.timeline.add(answers)
         uids = tuple(answer.study_uid for answer in answers)
         self._bridge.send(AskPresence(self._bridge.next_number(), uids))
-        self.changed.emit()
+        self._change()
 
-    def _fail_search(self, message: str) -> None:
-        """A question that could not be asked leaves no hospital in "asking"."""
-        if self.timeline is not None:
+    def _end_search(self, number: int, message: str) -> None:
+        """Once no question is open, no hospital is left in "asking"."""
+        self._searches.discard(number)
+        if self.timeline is not None and not self._searches:
             for report in self.timeline.coverage().reports:
                 if report.state is HospitalState.ASKING:
                     self.timeline.report(HospitalReport(report.hospital, HospitalState.FAILED, message=message))
-        self.failed.emit(message)
         self.searched.emit()
-        self.changed.emit()
+        self._change()
 
     def _take_fetch(self, event: Event) -> None:
         uid = self._fetches[event.number]
@@ -184,7 +222,7 @@ class Case(QObject):
                 self.fetching[uid] = (event.received, event.expected)
                 self.presence[uid] = PresenceItem(event.received, complete=False)
                 self.instance_arrived.emit(uid, event.instance, event.received, event.expected)
-                self.fetch_progressed.emit(uid, event.received, event.expected)
+                self._change()
             case FetchEnded():
                 self._end_fetch(event.number, event.report)
             case RequestFailed():
@@ -198,7 +236,7 @@ class Case(QObject):
         self.reports[report.study_uid] = report
         self._bridge.send(AskPresence(self._bridge.next_number(), (report.study_uid,)))
         self.fetch_ended.emit(report)
-        self.changed.emit()
+        self._change()
 
 
 def _failed(study_uid: str, hospital: str, message: str) -> FetchReport:

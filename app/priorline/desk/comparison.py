@@ -1,6 +1,7 @@
 """The two panes: the current study and a prior, fetched when they are not here, each with the words about it."""
 
 from dataclasses import replace
+from datetime import date
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QSplitter, QWidget
@@ -25,7 +26,6 @@ NO_PATIENT = "No patient is open."
 class Comparison(QObject):
     """Decides what is in which pane; the presenters do the showing."""
 
-    changed = Signal()
     shown = Signal(str)
 
     def __init__(self, bridge: Bridge, parent: QWidget) -> None:
@@ -44,8 +44,9 @@ class Comparison(QObject):
         """No patient: nothing of the last one stays on the screen or in memory."""
         self._case = None
         self._frames.clear()
-        self.current.clear()
-        self.prior.clear()
+        for presenter in (self.current, self.prior):
+            presenter.clear()
+            presenter.pane.show()
         self._invite()
 
     def begin(self, case: Case) -> None:
@@ -62,7 +63,9 @@ class Comparison(QObject):
 
     def open_prior(self, study: TimelineStudy) -> None:
         """A study to compare with, on the right; one that is not certainly of this patient stays shut."""
-        self._open(self.prior, study, "PRIOR")
+        if self._case is not None and self.prior.study_uid not in ("", study.study_uid, self.current.study_uid):
+            self._case.stop_fetch(self.prior.study_uid)
+        self._open(self.prior, study, self._role(study))
 
     def maximise(self, pane: Pane) -> None:
         """One pane alone, or both again."""
@@ -93,13 +96,22 @@ class Comparison(QObject):
         if case is None or case.patient is None:
             return
         if study.match.outcome is not Identity.SAME:
-            presenter.clear()
-            presenter.pane.set_content(PaneContent(PaneState.OTHER_PATIENT, role=role))
-            self.changed.emit()
+            self._shut(presenter, role)
             return
-        presenter.open(study.study_uid, case.patient, self._content(study, role))
+        patients = tuple(copy.patient for copy in study.answers)
+        presenter.open(study.study_uid, patients, self._content(study, role))
         case.fetch(study)
-        self.changed.emit()
+
+    @staticmethod
+    def _shut(presenter: StudyPresenter, role: Role) -> None:
+        presenter.clear()
+        presenter.pane.set_content(PaneContent(PaneState.OTHER_PATIENT, role=role))
+
+    def _role(self, study: TimelineStudy) -> Role:
+        """A study that was made after the one being read is no prior."""
+        current = self._case.current() if self._case else None
+        ours, theirs = (current.best.study_date if current else None), study.best.study_date
+        return "LATER" if ours and theirs and theirs > ours else "PRIOR"
 
     def _arrived(self, study_uid: str, instance: object, _received: int, _expected: int) -> None:
         for presenter in (self.current, self.prior):
@@ -107,6 +119,7 @@ class Comparison(QObject):
                 presenter.add(instance)  # type: ignore[arg-type]
 
     def _fetched(self, report: FetchReport) -> None:
+        """A retrieval has ended: say so, and show the middle of what came."""
         self._describe()
         for presenter in (self.current, self.prior):
             if presenter.study_uid == report.study_uid:
@@ -117,34 +130,43 @@ class Comparison(QObject):
         case = self._case
         if case is None:
             return
-        roles: tuple[tuple[StudyPresenter, Role], ...] = ((self.current, "CURRENT"), (self.prior, "PRIOR"))
-        for presenter, role in roles:
+        for presenter in (self.current, self.prior):
             study = case.study(presenter.study_uid) if presenter.study_uid else None
-            if study is not None:
+            if study is None:
+                continue
+            role = "CURRENT" if presenter is self.current else self._role(study)
+            if study.match.outcome is Identity.SAME:
                 presenter.describe(self._content(study, role))
+            else:
+                self._shut(presenter, role)
         self._invite()
 
     def _content(self, study: TimelineStudy, role: Role) -> PaneContent:
         case = self._case
         assert case is not None  # noqa: S101 - only called with one
         best = study.best
-        current = case.current()
-        distance = wording.distance(best.study_date, current.best.study_date if current else None)
-        when = "today" if study.current and distance == "same day" else distance
         here = case.presence.get(study.study_uid)
         report = case.reports.get(study.study_uid)
-        expected = study.images or (report.expected if report else 0) or None
+        expected = max(study.images or 0, report.expected if report else 0) or None
         content = PaneContent(
             state=PaneState.WAITING,
             role=role,
             patient=wording.patient_line(best.patient),
-            date=" · ".join(part for part in (wording.written_date(best.study_date), _when(study, when)) if part),
+            date=" · ".join(part for part in (wording.written_date(best.study_date), self._when(study)) if part),
             hospital=best.hospital,
             description=wording.study_title(best),
             received=here.images if here else 0,
             expected=expected,
+            whole=case.is_whole(study),
         )
         return _told_end(content, report, here is not None and here.images > 0)
+
+    def _when(self, study: TimelineStudy) -> str:
+        """How far from the study that is being read; that one itself may be of today."""
+        if study.current:
+            return "today" if study.best.study_date == date.today() else ""  # noqa: DTZ011 - the reader's day
+        current = self._case.current() if self._case else None
+        return wording.distance(study.best.study_date, current.best.study_date if current else None)
 
     def _invite(self) -> None:
         missing = NOT_FOUND if self._case and self._case.names_current else NO_CURRENT
@@ -152,10 +174,6 @@ class Comparison(QObject):
             if not presenter.study_uid and presenter.pane.content.state is PaneState.EMPTY:
                 message = words if self._case and self._case.patient else NO_PATIENT
                 presenter.pane.set_content(PaneContent(message=message))
-
-
-def _when(study: TimelineStudy, distance: str) -> str:
-    return distance if not study.current else ("today" if distance == "today" else "")
 
 
 def _told_end(content: PaneContent, report: FetchReport | None, some_here: bool) -> PaneContent:

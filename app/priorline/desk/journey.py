@@ -11,7 +11,6 @@ from priorline.desk.viewer.content import PaneState
 from priorline.desk.viewer.presenter import StudyPresenter
 from priorline.desk.window import Window
 from priorline.domain.study import FetchState
-from priorline.errors import UsageError
 
 POLL_MILLISECONDS = 30
 SETTLE_MILLISECONDS = 120
@@ -49,25 +48,28 @@ class Journey(QObject):
             QTimer.singleShot(SETTLE_MILLISECONDS, self._take)
         elif time.monotonic() > self._until:
             self._timer.stop()
-            save(self._window, self._folder / step.name)
+            self._save(step)
             self._done(step.name)
+
+    def _save(self, step: Step) -> bool:
+        """Write the window as PNG; false where that is not possible."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            return False
+        return self._window.grab().save(str(self._folder / step.name), "PNG")
 
     def _take(self) -> None:
         step = self._steps.pop(0)
-        save(self._window, self._folder / step.name)
+        if not self._save(step):
+            self._done(step.name)
+            return
         step.after()
         if not self._steps:
             self._done("")
             return
         self._until = time.monotonic() + self._seconds
         self._timer.start()
-
-
-def save(window: Window, path: Path) -> None:
-    """The window as a PNG file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not window.grab().save(str(path), "PNG"):
-        raise UsageError(f"The picture cannot be written to {path}.")
 
 
 def is_searched(window: Window) -> bool:
@@ -106,9 +108,11 @@ def exit_code(window: Window, compare_uid: str) -> int:
     if case is None or case.timeline is None or (compare_uid and case.study(compare_uid) is None):
         return 1
     panes = (window.comparison.current, window.comparison.prior)
-    states = [one.pane.content.state for one in panes if one.study_uid]
-    if compare_uid and PaneState.IMAGE not in states:
+    states = [one.pane.content.state for one in panes if one.pane.content.state is not PaneState.EMPTY]
+    if (compare_uid or case.names_current) and PaneState.IMAGE not in states:
         return 1
+    if case.names_current and case.current() is None:
+        return 3
     parts = any(report.state is not FetchState.COMPLETE for report in case.reports.values())
     whole = case.timeline.coverage().complete and not parts and all(state is PaneState.IMAGE for state in states)
     return 0 if whole else 3

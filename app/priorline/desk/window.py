@@ -57,7 +57,6 @@ class Window(QMainWindow):
     def launch(self, launch: Launch) -> None:
         """Show another patient; everything of the last one is stopped and let go first."""
         self._end_case()
-        self.header.show_patient(None)
         self.case = Case(self._bridge, self._hospitals, self._table, self)
         self._compare_uid = launch.compare
         self.case.changed.connect(self._refresh)
@@ -84,7 +83,6 @@ class Window(QMainWindow):
         if case.current() is None:
             case.set_current(study_uid)
             return
-        self.list.delegate.prior_uid = study_uid
         self.comparison.open_prior(study)
         self._refresh()
 
@@ -175,21 +173,21 @@ class Window(QMainWindow):
     def _show_no_patient(self) -> None:
         """The state without a patient: the form, and nothing of anybody."""
         self._end_case()
-        self.header.show_patient(None)
-        self.line.set_rows(())
-        self.list.rows.set_rows(())
         self.line.hide()
         self.side.hide()
         self.form.show()
-        self.count.setText("")
-        self.progress.setText("")
         self.form.number.setFocus()
 
     def _end_case(self) -> None:
         self.comparison.clear()
-        self.list.delegate.prior_uid = ""
         self._pointed_by_user = False
         self.filter.clear()
+        self.line.set_rows(())
+        self.line.say("")
+        self.list.rows.set_rows(())
+        self.header.show_patient(None)
+        for label in (self.count, self.progress):
+            label.clear()
         if self.case is not None:
             self.case.close()
             self.case.deleteLater()
@@ -207,7 +205,7 @@ class Window(QMainWindow):
         self.line.say(wording.empty_line(case.timeline.coverage()))
         self.line.set_rows(rows)
         self._keep_pointing(rows)
-        self.line.point_at(self._pointed_uid(), self.list.delegate.prior_uid)
+        self._point_line(self._pointed_uid())
         self._count()
         self._say_progress()
         self._open_what_was_asked()
@@ -231,7 +229,15 @@ class Window(QMainWindow):
 
     def _point(self, study_uid: str) -> None:
         self._pointed_by_user = self._pointed_by_user or not self._refreshing
-        self.line.point_at(study_uid, self.list.delegate.prior_uid)
+        self._point_line(study_uid)
+
+    def _point_line(self, study_uid: str) -> None:
+        """List and line mark the same studies; only one that is really beside the current one is the prior."""
+        prior_uid = self.comparison.prior.study_uid
+        self.line.point_at(study_uid, prior_uid)
+        if self.list.delegate.prior_uid != prior_uid:
+            self.list.delegate.prior_uid = prior_uid
+            self.list.viewport().update()
 
     def _compare_suggestion(self) -> None:
         timeline = self.case.timeline if self.case else None

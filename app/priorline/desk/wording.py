@@ -39,8 +39,9 @@ def age(birth: date | None, on: date) -> str:
 
 
 def patient_line(patient: Patient) -> str:
-    """ "JANSEN, Piet van der · 14 Mar 1970 · M"."""
-    parts = [display_name(patient.name), written_date(patient.birth_date) if patient.birth_date else "", patient.sex]
+    """ "JANSEN, Piet van der · 14 Mar 1970 · M · 999990007"."""
+    born = written_date(patient.birth_date) if patient.birth_date else ""
+    parts = [display_name(patient.name), born, patient.sex, patient.identifier.value]
     return " · ".join(part for part in parts if part)
 
 

@@ -43,12 +43,12 @@ class TimeAxis(pg.AxisItem):  # type: ignore[misc]
 
 def _year_ticks(first: float, last: float, step: int) -> list[float]:
     begin, end = _day(first).year // step * step, _day(last).year
-    return [float(date(year, 1, 1).toordinal()) for year in range(max(begin, 1), end + 1, step)]
+    return [float(date(year, 1, 1).toordinal()) for year in range(max(begin, 1), min(end + 1, date.max.year), step)]
 
 
 def _month_ticks(first: float, last: float, step: int) -> list[float]:
     begin, end = _day(first).year * 12, _day(last).year * 12 + 12
-    months = (divmod(month, 12) for month in range(begin, end, step))
+    months = (divmod(month, 12) for month in range(max(begin, 12), min(end, date.max.year * 12), step))
     return [float(date(year, month + 1, 1).toordinal()) for year, month in months]
 
 

@@ -135,7 +135,9 @@ class TimelineLine(pg.PlotWidget):  # type: ignore[misc]
 
     def fit(self) -> None:
         """Show all years from the first study to today."""
-        days = [float(row.when.toordinal()) for row in self._items.rows if row.when]
+        # A date far in the future is a placeholder (31 Dec 9999), not a reason to squeeze the rest.
+        latest = _today() + DAYS_A_YEAR
+        days = [float(row.when.toordinal()) for row in self._items.rows if row.when and row.when.toordinal() < latest]
         first, last = min(days, default=_today() - DAYS_A_YEAR), max([*days, _today()])
         margin = max(MARGIN_DAYS, 0.04 * (last - first))
         self.setXRange(first - margin, last + margin, padding=0)

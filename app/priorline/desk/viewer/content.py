@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
-Role = Literal["CURRENT", "PRIOR", ""]
+Role = Literal["CURRENT", "PRIOR", "LATER", ""]
 
 
 class PaneState(Enum):
@@ -28,7 +28,8 @@ class PaneContent:
 
     `series_uid` is Series Instance UID (0020,000E): pixels of any other series are refused, so that nothing is
     shown under a wrong name. `message` replaces the state's own words. `expected` is None while the hospital has
-    not said how many images there are. `image_number` counts from 1 to `image_count`, 0 where there is none.
+    not said how many images there are; `whole` says whether all are here where that is known better than by
+    counting (None: by counting). `image_number` counts from 1 to `image_count`, 0 where there is none.
     """
 
     state: PaneState = PaneState.EMPTY
@@ -43,6 +44,7 @@ class PaneContent:
     image_count: int = 0
     received: int = 0
     expected: int | None = None
+    whole: bool | None = None
     derived: bool = False
     lossy: bool = False
     footer: str = ""
@@ -56,6 +58,8 @@ class PaneContent:
     @property
     def complete(self) -> bool:
         """Whether all images are here, as far as the hospital has said how many there are."""
+        if self.whole is not None:
+            return self.whole
         return self.expected is not None and self.received >= self.expected
 
     @property
@@ -65,6 +69,8 @@ class PaneContent:
             return "complete"
         if self.expected is None:
             return f"{self.received} {_images(self.received)} so far, total not known"
+        if self.received >= self.expected:
+            return f"{self.received} {_images(self.received)}, not all"
         return f"{self.received} of {self.expected} {_images(self.expected)}"
 
     @property

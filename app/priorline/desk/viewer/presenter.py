@@ -1,22 +1,36 @@
 """What a pane shows of a study: gathers its instances as they arrive, orders them, and asks for the pixels."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from priorline.desk.bridge import Bridge
 from priorline.desk.viewer.content import PaneContent, PaneState
-from priorline.desk.viewer.frames import FrameCache
+from priorline.desk.viewer.frames import FrameCache, FrameKey
 from priorline.desk.viewer.pane import Pane
-from priorline.domain.identity import Identity, compare
 from priorline.domain.patient import Patient
 from priorline.errors import CannotDecode
 from priorline.imaging.frame import DecodedFrame
 from priorline.imaging.order import SeriesStack, stacks
+from priorline.work.arrival import is_same_person
 from priorline.work.decoders import Answer
 from priorline.work.messages import CachedInstance, Event, OpenStudy, RequestFailed, StudyContents
 
 AHEAD = (1, -1, 2, -2, 3, 4)
+# Ordering hundreds of images takes some milliseconds, so instances that arrive together are ordered together.
+ARRANGE_MILLISECONDS = 200
+ONLY_DOCUMENTS = "This study has no images, only documents."
+
+Item = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why an item is not shown; it stays until another item is looked at."""
+
+    item: Item
+    state: PaneState
+    message: str = ""
 
 
 class StudyPresenter(QObject):
@@ -27,67 +41,78 @@ class StudyPresenter(QObject):
     def __init__(self, bridge: Bridge, pane: Pane, frames: FrameCache, key: str) -> None:
         super().__init__(pane)
         self.pane = pane
-        self.study_uid = ""
         self._bridge, self._frames, self._key = bridge, frames, key
-        self._patient: Patient | None = None
+        self._later: dict[int, FrameKey] = {}
+        self._arranging = QTimer(self)
+        self._arranging.setSingleShot(True)
+        self._arranging.setInterval(ARRANGE_MILLISECONDS)
+        self._arranging.timeout.connect(self._arrange)
         self._content = PaneContent()
-        self._instances: dict[str, CachedInstance] = {}
-        self._stacks: tuple[SeriesStack, ...] = ()
-        self._stack = 0
-        self._index = 0
-        self._touched = False
-        self._opening = 0
-        self._wanted = 0
-        self._later: dict[int, tuple[str, int]] = {}
+        self._stack = self._index = 0
+        self._forget("", (), PaneContent())
         bridge.heard.connect(self._take)
         bridge.frame.connect(self._take_frame)
         pane.scroll_requested.connect(self.scroll)
-        pane.image_requested.connect(lambda number: self.go_to(number - 1))
+        pane.image_requested.connect(self._go_to_number)
         pane.series_step_requested.connect(self.step_series)
+
+    @property
+    def arrived(self) -> int:
+        """How many instances the pane knows of."""
+        return len(self._instances)
 
     def clear(self) -> None:
         """Show nothing."""
-        self._forget("", PaneContent())
+        self._forget("", (), PaneContent())
 
-    def open(self, study_uid: str, patient: Patient, content: PaneContent) -> None:
-        """Show a study of `patient`: what the cache holds of it now, and whatever `add` brings."""
+    def open(self, study_uid: str, patients: tuple[Patient, ...], content: PaneContent) -> None:
+        """Show a study: what the cache holds of it now, and whatever `add` brings.
+
+        `patients` are its patient as each holder describes them; pixels of anybody else are not painted.
+        """
         if study_uid == self.study_uid:
             self.describe(content)
             return
-        self._forget(study_uid, content)
-        self._patient = patient
+        self._forget(study_uid, patients, content)
         self._opening = self._bridge.next_number()
         self._bridge.send(OpenStudy(self._opening, study_uid))
 
     def describe(self, content: PaneContent) -> None:
         """New words about the study that is shown (counts, role, message)."""
-        self._content = content
-        self._tell()
+        if content != self._content:
+            self._content = content
+            self._tell()
 
     def add(self, instance: CachedInstance) -> None:
         """An instance arrived; the image that is shown stays, the order grows around it."""
         self._instances[instance.header.sop_uid] = instance
+        if not self._stacks:
+            self._arrange()
+        elif not self._arranging.isActive():
+            self._arranging.start()
+
+    def settle(self) -> None:
+        """All that comes is here: unless somebody scrolled already, show the middle of the series."""
         self._arrange()
+        stack = self._current_stack()
+        if stack is None and self._instances:
+            self._content = replace(self._content, state=PaneState.CANNOT_SHOW, message=ONLY_DOCUMENTS)
+            self._tell()
+        elif stack is not None and not self._touched:
+            self._index = len(stack.items) // 2
+            self._show()
 
     def scroll(self, steps: int) -> None:
         """Show the image that many places on, within the series."""
         self.go_to(self._index + steps)
 
-    def settle(self) -> None:
-        """All images are here: unless somebody scrolled already, show the middle of the series."""
-        stack = self._current_stack()
-        if stack is not None and not self._touched:
-            self._index = len(stack.items) // 2
-            self._show()
-
     def go_to(self, index: int) -> None:
         """Show an image of the series, from 0; outside it, the nearest."""
         stack = self._current_stack()
-        if stack is None:
-            return
-        self._touched = True
-        self._index = min(max(index, 0), len(stack.items) - 1)
-        self._show()
+        if stack is not None:
+            self._touched = True
+            self._index = min(max(index, 0), len(stack.items) - 1)
+            self._show()
 
     def step_series(self, direction: int) -> None:
         """Show the next or previous series, at its middle."""
@@ -97,10 +122,20 @@ class StudyPresenter(QObject):
             self._index = len(self._stacks[self._stack].items) // 2
             self._show()
 
-    def _forget(self, study_uid: str, content: PaneContent) -> None:
-        self.study_uid, self._content = study_uid, content
-        self._instances, self._stacks, self._touched = {}, (), False
+    def _go_to_number(self, number: int) -> None:
+        self.go_to(number - 1)
+
+    def _forget(self, study_uid: str, patients: tuple[Patient, ...], content: PaneContent) -> None:
+        self.study_uid, self._patients, self._content = study_uid, patients, content
+        self._instances: dict[str, CachedInstance] = {}
+        self._stacks: tuple[SeriesStack, ...] = ()
         self._stack = self._index = self._opening = self._wanted = 0
+        self._wanted_key: FrameKey | None = None
+        self._painted: Item | None = None
+        self._problem: Problem | None = None
+        self._touched = False
+        self._later.clear()
+        self._arranging.stop()
         self.pane.set_content(content)
 
     def _take(self, event: Event) -> None:
@@ -109,7 +144,10 @@ class StudyPresenter(QObject):
         if isinstance(event, StudyContents):
             for instance in event.instances:
                 self._instances[instance.header.sop_uid] = instance
-            self._arrange()
+            if event.complete:
+                self.settle()
+            else:
+                self._arrange()
         elif isinstance(event, RequestFailed):
             self.describe(replace(self._content, state=PaneState.CANNOT_SHOW, message=event.message))
 
@@ -128,7 +166,7 @@ class StudyPresenter(QObject):
             self._stack, self._index = place
         self._show()
 
-    def _place_of(self, item: tuple[str, int]) -> tuple[int, int] | None:
+    def _place_of(self, item: Item) -> tuple[int, int] | None:
         places = (
             (number, stack.items.index(item)) for number, stack in enumerate(self._stacks) if item in stack.items
         )
@@ -137,22 +175,28 @@ class StudyPresenter(QObject):
     def _current_stack(self) -> SeriesStack | None:
         return self._stacks[self._stack] if self._stack < len(self._stacks) else None
 
-    def _item(self) -> tuple[str, int] | None:
+    def _item(self) -> Item | None:
         stack = self._current_stack()
         return stack.items[self._index] if stack else None
+
+    def _frame_key(self, item: Item) -> FrameKey:
+        return self._instances[item[0]].ticket.handle, item[1]
 
     def _show(self) -> None:
         item = self._item()
         if item is None:
             return
+        if self._problem and self._problem.item != item:
+            self._problem = None
         self._tell()
-        instance = self._instances[item[0]]
-        frame = self._frames.get((instance.ticket.handle, item[1]))
+        key = self._frame_key(item)
+        frame = self._frames.get(key)
         if frame is not None:
-            self._wanted = 0
-            self._paint(frame)
-        else:
-            self._wanted = self._bridge.want_frame(self._key, instance.ticket, item[1])
+            self._wanted, self._wanted_key = 0, None
+            self._paint(item, frame)
+        elif self._wanted_key != key and self._problem is None:
+            self._wanted_key = key
+            self._wanted = self._bridge.want_frame(self._key, self._instances[item[0]].ticket, item[1])
         self._look_ahead()
 
     def _look_ahead(self) -> None:
@@ -163,75 +207,73 @@ class StudyPresenter(QObject):
         for offset in AHEAD:
             index = self._index + offset
             if 0 <= index < len(stack.items):
-                uid, frame = stack.items[index]
-                ticket = self._instances[uid].ticket
-                if (ticket.handle, frame) not in self._frames:
-                    number = self._bridge.want_frame_later(f"{self._key} {offset}", ticket, frame)
-                    self._later[number] = (ticket.handle, frame)
+                key = self._frame_key(stack.items[index])
+                if key not in self._frames:
+                    uid, frame = stack.items[index]
+                    ticket = self._instances[uid].ticket
+                    self._later[self._bridge.want_frame_later(f"{self._key} {offset}", ticket, frame)] = key
 
     def _take_frame(self, number: int, answer: Answer) -> None:
         if number in self._later:
             key = self._later.pop(number)
             if isinstance(answer, DecodedFrame):
                 self._frames.put(key, answer)
-                self._paint_if_waited_for(key, answer)
+                if key == self._wanted_key:
+                    self._take_wanted(answer)
         elif number == self._wanted and number:
-            self._wanted = 0
             self._take_wanted(answer)
 
-    def _paint_if_waited_for(self, key: tuple[str, int], frame: DecodedFrame) -> None:
-        item = self._item()
-        if self._wanted and item and (self._instances[item[0]].ticket.handle, item[1]) == key:
-            self._paint(frame)
-
     def _take_wanted(self, answer: Answer) -> None:
-        item = self._item()
-        if item is None:
+        item, key = self._item(), self._wanted_key
+        self._wanted, self._wanted_key = 0, None
+        if item is None or key != self._frame_key(item):
             return
         if isinstance(answer, CannotDecode):
-            self._tell(state=PaneState.CANNOT_SHOW, message=str(answer))
+            self._problem = Problem(item, PaneState.CANNOT_SHOW, str(answer))
+            self._tell()
+            self.shown.emit(self.study_uid)
             return
-        self._frames.put((self._instances[item[0]].ticket.handle, item[1]), answer)
-        self._paint(answer)
+        self._frames.put(key, answer)
+        self._paint(item, answer)
 
-    def _paint(self, frame: DecodedFrame) -> None:
-        """Pixels go on the screen only with their own dataset's patient being the one of this window."""
-        if self._patient is None or _is_other(self._patient, frame.header.patient):
-            self._tell(state=PaneState.OTHER_PATIENT)
+    def _paint(self, item: Item, frame: DecodedFrame) -> None:
+        """Pixels go on the screen only where their own dataset names the patient of the study's row."""
+        if not any(is_same_person(patient, frame.header.patient) for patient in self._patients):
+            self._problem = Problem(item, PaneState.OTHER_PATIENT)
+            self._tell()
+            self.shown.emit(self.study_uid)
             return
-        self._tell(state=PaneState.IMAGE, lossy=frame.header.lossy, derived="DERIVED" in frame.header.image_type[:1])
+        self._painted = item
+        derived = frame.header.image_type[:1] == ("DERIVED",)
+        self._tell(lossy=frame.header.lossy, derived=derived)
         if self.pane.set_frame(frame.array, frame.mapping, frame.header, self._index + 1):
             self.shown.emit(self.study_uid)
 
-    def _tell(self, *, state: PaneState | None = None, message: str = "", **marks: bool) -> None:
-        stack = self._current_stack()
-        content = self._content
-        if stack is not None:
-            waiting = self.pane.content.state is not PaneState.IMAGE or self._series_changed(stack)
-            now = state or (PaneState.WAITING if waiting else PaneState.IMAGE)
-            old = self.pane.content
-            header = self._instances[stack.items[self._index][0]].header
-            content = replace(
-                content,
-                state=now,
+    def _tell(self, *, lossy: bool | None = None, derived: bool | None = None) -> None:
+        stack, item = self._current_stack(), self._item()
+        if stack is None or item is None:
+            self.pane.set_content(self._content)
+            return
+        old = self.pane.content
+        state = PaneState.IMAGE if self._painted in stack.items else PaneState.WAITING
+        message = ""
+        if self._problem and self._problem.item == item:
+            state, message = self._problem.state, self._problem.message
+        self.pane.set_content(
+            replace(
+                self._content,
+                state=state,
                 series_uid=stack.series_uid,
-                series=_series_words(self._stack, len(self._stacks), header.series_description),
+                series=_series_words(self._stack, len(self._stacks), self._instances[item[0]]),
                 image_number=self._index + 1,
                 image_count=len(stack.items),
-                lossy=marks.get("lossy", old.lossy),
-                derived=marks.get("derived", old.derived),
+                lossy=old.lossy if lossy is None else lossy,
+                derived=old.derived if derived is None else derived,
                 message=message,
             )
-        self.pane.set_content(content)
-
-    def _series_changed(self, stack: SeriesStack) -> bool:
-        return self.pane.content.series_uid != stack.series_uid
+        )
 
 
-def _is_other(ours: Patient, theirs: Patient) -> bool:
-    return compare(replace(ours, identifier=theirs.identifier), theirs).outcome is Identity.CONFLICT
-
-
-def _series_words(number: int, count: int, description: str) -> str:
+def _series_words(number: int, count: int, instance: CachedInstance) -> str:
     place = f"series {number + 1}/{count}" if count > 1 else ""
-    return " · ".join(part for part in (place, description) if part)
+    return " · ".join(part for part in (place, instance.header.series_description) if part)
