@@ -1,6 +1,7 @@
 """The command line: one parser, each command a few lines that hand over to its module."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,6 +41,10 @@ def main(arguments: Sequence[str], load_desk: Callable[[], Desk]) -> int:
         code = ended.exit_code
     except (typer.Abort, KeyboardInterrupt):
         say("priorline: stopped.")
+        code = NOTHING
+    except BrokenPipeError:
+        # Whoever read the answer has seen enough; nothing more can be written, also not by Python at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = NOTHING
     except (TyperException, UsageError) as problem:
         say(f"priorline: {_sentence(problem)}")
@@ -352,8 +357,9 @@ def config_path(context: typer.Context, as_json: JsonOption = False) -> int:
     """Where the configuration is looked for; later ones win."""
     from priorline import config
 
-    chosen = setup_of(context).config_file
-    paths = list(config.sources(chosen)) if chosen else [config.site_file(), config.user_file()]
+    sources = config.sources(setup_of(context).config_file)
+    usual = (config.site_file(), config.user_file())
+    paths = usual if set(sources) <= set(usual) else sources
     if as_json:
         print_json({"files": [{"path": str(path), "exists": path.is_file()} for path in paths]})
     else:

@@ -11,13 +11,14 @@ import typer
 from priorline.audit.trail import AuditEvent, AuditTrail
 from priorline.cache import cleanup
 from priorline.cache.export import export
+from priorline.cache.files import erase
 from priorline.cache.model import StoredStudy
 from priorline.cache.store import Store
 from priorline.cache.verify import verify
 from priorline.cli.output import NOTHING, OK, PARTLY, print_json, say, show_table, size_words
 from priorline.config import Settings, parse_age, parse_size
-from priorline.domain.retention import Limits
-from priorline.errors import CacheDamaged, UsageError
+from priorline.domain.retention import Limits, expires_at
+from priorline.errors import CacheDamaged, CacheError, UsageError
 from priorline.work.session import open_store, open_trail
 
 
@@ -90,7 +91,7 @@ def _document(study: StoredStudy, settings: Settings, open_now: Any) -> dict[str
     keep = f"pinned: {study.pin_reason}" if study.pinned else ""
     if study.study_uid in open_now:
         keep = cleanup.OPEN
-    expires = study.viewed_at + timedelta(seconds=parse_age(settings.cache.max_age))
+    expires = expires_at(study, timedelta(seconds=parse_age(settings.cache.max_age)))
     return {
         "study_uid": study.study_uid,
         "patient_id": identifier.value,
@@ -107,7 +108,7 @@ def _document(study: StoredStudy, settings: Settings, open_now: Any) -> dict[str
         "viewed_at": study.viewed_at.isoformat(timespec="seconds"),
         "pinned": study.pinned,
         "keep_reason": keep,
-        "expires_at": "" if study.pinned else expires.isoformat(timespec="seconds"),
+        "expires_at": expires.isoformat(timespec="seconds") if expires else "",
     }
 
 
@@ -148,7 +149,14 @@ def run_purge(
     """Remove studies for good; asks before it acts."""
     if sum((bool(patient_id), bool(study), everything)) != 1:
         raise UsageError("Name what to purge: --patient-id ID, --study UID or --all.")
-    with opened(settings) as (store, trail):
+    try:
+        store = open_store(settings, settings.cache_directory, settings.state_directory)
+    except CacheError as problem:
+        if not everything:
+            raise
+        return _erase(settings, problem, yes)
+    trail = open_trail(settings.state_directory)
+    with store:
         chosen = [one for one in store.studies() if _is_meant(one, patient_id, issuer, study)]
         if not chosen:
             say("Nothing in the cache matches.")
@@ -161,6 +169,20 @@ def run_purge(
             _write_deletion(trail, one, "purged on request")
             store.remove(one.study_uid)
     say(f"Removed {len(chosen)} studies ({size}); their keys are destroyed.")
+    return OK
+
+
+def _erase(settings: Settings, problem: CacheError, yes: bool) -> int:
+    """Remove a cache that cannot be opened any more: its key is lost, or its index is damaged."""
+    say(str(problem))
+    if not yes and not typer.confirm("Remove everything in the cache, unread?", err=True):
+        say("Nothing was removed.")
+        return NOTHING
+    open_trail(settings.state_directory).record(
+        AuditEvent.DELETED, reason="purged unread", directory=str(settings.cache_directory)
+    )
+    erase(settings.cache_directory)
+    say("The cache is empty.")
     return OK
 
 

@@ -10,16 +10,19 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from priorline.cli.output import NOTHING, OK, PARTLY, print_json, say, show_table, size_words
 from priorline.cli.timeline import find_timeline
 from priorline.config import Settings
-from priorline.domain.study import FetchReport, FetchState, StudyAnswer, is_uid
-from priorline.errors import ArchiveError, UsageError
+from priorline.domain.study import FetchReport, FetchState, is_uid
+from priorline.errors import EnvironmentFault, UsageError
 from priorline.work.fetch import Arrived, StudyFetch
 from priorline.work.hospitals import Hospital, build_hospitals
 from priorline.work.launch import Launch
+from priorline.work.search import find_holders
 from priorline.work.session import Session, open_store, open_trail
 
 
 def run_fetch(settings: Settings, study_uids: list[str], hospital: str, series: str, *, as_json: bool) -> int:
     """Fetch the studies one after another; 0 all complete, 3 in part, 1 nothing."""
+    if series and not is_uid(series):
+        raise UsageError("A series is named by its Series Instance UID: digits and dots, at most 64.")
     hospitals = _chosen(settings, hospital)
     store = open_store(settings, settings.cache_directory, settings.state_directory)
     with store:
@@ -36,7 +39,10 @@ def run_fetch(settings: Settings, study_uids: list[str], hospital: str, series: 
 
 
 def wanted_studies(settings: Settings, named: list[str], launch: Launch | None) -> list[str]:
-    """The studies to fetch: those named, and the suggested prior of the launch's current study."""
+    """The studies to fetch: those named, and the suggested prior of the launch's current study.
+
+    Raises EnvironmentFault where there is nothing but a current study without a prior.
+    """
     for uid in named:
         if not is_uid(uid):
             raise UsageError("A study is named by its Study Instance UID: digits and dots, at most 64.")
@@ -44,6 +50,8 @@ def wanted_studies(settings: Settings, named: list[str], launch: Launch | None) 
     if launch is not None and launch.study:
         suggestion = find_timeline(settings, launch).suggestion()
         wanted += [suggestion.study_uid] if suggestion else []
+        if not wanted:
+            raise EnvironmentFault("No prior was found for that study; see `priorline timeline`.")
     if not wanted:
         raise UsageError("No study to fetch: name a STUDY_UID, or --relevant-to a study that has priors.")
     return list(dict.fromkeys(wanted))
@@ -79,9 +87,9 @@ def _fetch_all(session: Session, study_uids: list[str], series: str) -> list[Fet
 def _fetch(session: Session, uid: str, series: str, tell: Callable[[Arrived], None]) -> FetchReport:
     """From the first hospital that has it and gives all of it; the best attempt is reported."""
     attempts = []
-    holders, problems = _holders(session, uid)
-    for hospital, study in holders:
-        assert hospital.archive is not None  # noqa: S101 - `_holders` asked it
+    holders = find_holders(session.hospitals, uid, session.trail)
+    for hospital, study in holders.found:
+        assert hospital.archive is not None  # noqa: S101 - `find_holders` asked it
         title = session.settings.workstation.ae_title
         attempts.append(
             StudyFetch(hospital.archive, session.store, study, tell, own_title=title).run(session.trail, series)
@@ -89,24 +97,9 @@ def _fetch(session: Session, uid: str, series: str, tell: Callable[[Arrived], No
         if attempts[-1].state is FetchState.COMPLETE:
             break
     if not attempts:
-        message = " ".join(problems) or "No hospital has this study."
+        message = " ".join(holders.problems) or "No hospital has this study."
         return FetchReport(uid, "", FetchState.FAILED, message=message)
     return max(attempts, key=lambda report: (report.state is FetchState.COMPLETE, report.received))
-
-
-def _holders(session: Session, uid: str) -> tuple[list[tuple[Hospital, StudyAnswer]], list[str]]:
-    """Hospitals that hold the study, the most complete first, and why others could not say."""
-    found: list[tuple[Hospital, StudyAnswer]] = []
-    problems = []
-    for hospital in session.hospitals:
-        try:
-            study = hospital.archive.find_study(uid) if hospital.archive else None
-        except ArchiveError as problem:
-            problems.append(f"{hospital.name}: {problem}")
-            continue
-        if study is not None:
-            found.append((hospital, study))
-    return sorted(found, key=lambda pair: -(pair[1].images or 0)), problems
 
 
 def _document(report: FetchReport) -> dict[str, Any]:

@@ -70,10 +70,15 @@ def _check(hospital: Hospital) -> Check:
         check.get = hospital.archive.accepts_get()
         if not check.get:
             check.findings.append("It does not offer C-GET; studies cannot be fetched.")
+        if hospital.settings.retrieve == "c-move":
+            check.findings.append(
+                'retrieve = "c-move" is not spoken by this version, so studies cannot be fetched; '
+                'set it to "auto" or "c-get".'
+            )
     except ArchiveError as problem:
         check.findings.append(str(problem))
         return check
-    check.ok = check.find and check.get
+    check.ok = check.find and check.get and hospital.settings.retrieve != "c-move"
     return check
 
 

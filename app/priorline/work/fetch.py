@@ -1,7 +1,7 @@
 """Brings one study from a hospital into the cache: each instance checked on arrival, whole before it counts."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -10,7 +10,7 @@ from priorline.archives.base import Archive, Received, part10
 from priorline.audit.trail import AuditEvent, AuditTrail
 from priorline.cache.model import AddOutcome, StoredInstance
 from priorline.cache.store import Store
-from priorline.domain.study import FetchReport, FetchState, SeriesAnswer, StudyAnswer
+from priorline.domain.study import FetchReport, FetchState, StudyAnswer
 from priorline.errors import EnvironmentFault, ImageError
 from priorline.imaging.instance import InstanceHeader
 from priorline.imaging.read import read_header
@@ -36,11 +36,12 @@ class Arrived:
 
 @dataclass(slots=True)
 class Progress:
-    """The counts of one retrieval."""
+    """The counts of one retrieval; `held` of what was asked for is in the cache at the end."""
 
     expected: int = 0
     already: int = 0
     stored: int = 0
+    held: int = 0
     failed: int = 0
     quarantined: int = 0
     bytes: int = 0
@@ -63,6 +64,8 @@ class StudyFetch:
         self._on_arrived, self._cancelled, self._own_title = on_arrived, cancelled, own_title
         self._progress = Progress()
         self._waiting: list[tuple[StoredInstance, InstanceHeader]] = []
+        self._to_begin: int | None = None
+        self._wanted: _Wanted | None = None
         self._committed_at = 0.0
 
     def run(self, trail: AuditTrail, series_uid: str = "", reason: str = "") -> FetchReport:
@@ -72,12 +75,12 @@ class StudyFetch:
         message = ""
         try:
             self._write_audit(trail, reason)
-            complete = self._fetch(series_uid)
-            self._store.finish_fetch(self._study.study_uid, complete=complete and not series_uid)
+            self._wanted = _Wanted(self._archive, self._study, series_uid)
+            complete = self._fetch(self._wanted)
         except EnvironmentFault as problem:
             message = str(problem)
         finally:
-            message = self._keep_what_arrived() or message
+            message = self._keep_what_arrived(series_uid) or message
         return self._report(complete, message, time.monotonic() - started)
 
     def _write_audit(self, trail: AuditTrail, reason: str) -> None:
@@ -91,24 +94,36 @@ class StudyFetch:
             study=self._study.study_uid,
         )
 
-    def _fetch(self, series_uid: str) -> bool:
+    def _fetch(self, wanted: "_Wanted") -> bool:
+        """Retrieve what is missing; whether all that was asked for is then here."""
         uid = self._study.study_uid
-        series = [one for one in self._archive.list_series(uid) if series_uid in ("", one.series_uid)]
-        listed = self._archive.list_instances(uid)
-        wanted = _wanted(listed, series_uid)
-        here = self._store.sop_uids(uid)
+        here = self._here(wanted.series_uid)
         progress = self._progress
-        progress.expected = len(wanted) if wanted is not None else _count(series, self._study, series_uid)
-        progress.already = len(here if wanted is None else here & wanted)
-        self._store.begin_fetch(self._study, progress.expected)
-        for part in _parts(series, listed, here, series_uid):
+        progress.expected = wanted.count
+        progress.already = len(here if wanted.uids is None else here & wanted.uids)
+        self._to_begin = wanted.study_count
+        if here:
+            self._begin()
+        for part in wanted.parts(here):
             summary = self._archive.retrieve(uid, part.series_uid, part.classes, self._take, self._cancelled)
             progress.failed += summary.failed
             if summary.cancelled:
                 progress.reasons["Stopped."] = None
                 break
         self._commit()
-        return self._is_complete(wanted)
+        whole = self._store.finish_fetch(uid, complete=wanted.is_study_in(self._here("")))
+        # A group that was lost is found out by the store, and counts as not complete here too.
+        return wanted.is_in(self._here(wanted.series_uid)) and (whole or bool(wanted.series_uid))
+
+    def _begin(self) -> None:
+        """Note the fetch in the cache; only when something is there to be noted for."""
+        if self._to_begin is not None:
+            self._store.begin_fetch(self._study, self._to_begin)
+            self._to_begin = None
+
+    def _here(self, series_uid: str) -> set[str]:
+        stored = self._store.instances(self._study.study_uid)
+        return {one.sop_uid for one in stored if series_uid in ("", one.series_uid)}
 
     def _take(self, received: Received) -> None:
         data = part10(received, self._own_title)
@@ -119,6 +134,7 @@ class StudyFetch:
             self._progress.reasons[str(problem)] = None
             return
         reason = difference(self._study, received.sop_instance_uid, received.sop_class_uid, header)
+        self._begin()
         added = self._store.add(
             self._study, header.sop_uid, header.series_uid, encode_header(header), data, quarantine=reason
         )
@@ -137,35 +153,37 @@ class StudyFetch:
 
     def _commit(self) -> None:
         self._store.commit()
+        self._tell(lambda _instance: True)
+
+    def _tell(self, is_here: Callable[[StoredInstance], bool]) -> None:
         self._committed_at = time.monotonic()
         progress = self._progress
         waiting, self._waiting = self._waiting, []
         for instance, header in waiting:
-            progress.stored += 1
-            here = progress.already + progress.stored
-            self._on_arrived(Arrived(instance, header, here, progress.expected, progress.bytes))
+            if is_here(instance):
+                progress.stored += 1
+                here = progress.already + progress.stored
+                self._on_arrived(Arrived(instance, header, here, progress.expected, progress.bytes))
 
-    def _keep_what_arrived(self) -> str:
-        """Store what came before a failure; returns a sentence where even that is not possible."""
-        if not self._waiting:
-            return ""
+    def _keep_what_arrived(self, series_uid: str) -> str:
+        """Store what came before a failure, and count what is here; a sentence where even that is not possible."""
         try:
-            self._commit()
+            self._store.commit()
+            # A group that could not be written is gone: only the store knows what is here.
+            stored = self._store.instances(self._study.study_uid)
         except EnvironmentFault as problem:
+            self._progress.held = self._progress.already + self._progress.stored
             return str(problem)
+        handles = {one.handle for one in stored}
+        self._tell(lambda instance: instance.handle in handles)
+        uids = self._wanted.uids if self._wanted else None
+        ours = (one for one in stored if series_uid in ("", one.series_uid))
+        self._progress.held = sum(uids is None or one.sop_uid in uids for one in ours)
         return ""
-
-    def _is_complete(self, wanted: set[str] | None) -> bool:
-        """By list where the hospital gives one, else by count; never by the final status alone."""
-        if wanted is not None:
-            return wanted <= self._store.sop_uids(self._study.study_uid)
-        progress = self._progress
-        here = progress.already + progress.stored
-        return progress.expected > 0 and here >= progress.expected
 
     def _report(self, complete: bool, message: str, seconds: float) -> FetchReport:
         progress = self._progress
-        here = progress.already + progress.stored
+        here = progress.held
         state = FetchState.PARTIAL if here else FetchState.FAILED
         if complete and not message:
             state = FetchState.COMPLETE
@@ -196,27 +214,58 @@ class _Part:
     classes: frozenset[str]
 
 
-def _parts(
-    series: list[SeriesAnswer], listed: dict[str, set[str]] | None, here: set[str], series_uid: str
-) -> list[_Part]:
-    """Ask for the study in one request, or only for the series of which something is missing."""
-    classes = frozenset(name for one in series for name in one.sop_classes)
-    if series_uid:
-        return [_Part(series_uid, classes)]
-    if listed is None:
-        return [_Part(None, classes)]
-    missing = [uid for uid, uids in listed.items() if not uids <= here]
-    if len(missing) == len(listed) and missing:
-        return [_Part(None, classes)]
-    return [_Part(uid, classes) for uid in missing]
+class _Wanted:
+    """What is to be here in the end, as the hospital lists it; asked when made, raises ArchiveError."""
+
+    def __init__(self, archive: Archive, study: StudyAnswer, series_uid: str) -> None:
+        self.series_uid = series_uid
+        self._study = study
+        self._series = archive.list_series(study.study_uid)
+        self._listed = archive.list_instances(study.study_uid)
+
+    @property
+    def uids(self) -> set[str] | None:
+        """SOP Instance UIDs, None where the hospital gives no list."""
+        return _united(self._listed, self.series_uid)
+
+    @property
+    def count(self) -> int:
+        """How many instances are to come; 0 where nobody says."""
+        uids = self.uids
+        if uids is not None:
+            return len(uids)
+        counted = sum(one.images or 0 for one in self._series if self.series_uid in ("", one.series_uid))
+        return counted if self.series_uid else (self._study.images or counted)
+
+    @property
+    def study_count(self) -> int:
+        """The same for the whole study, whatever part of it is fetched."""
+        uids = _united(self._listed, "")
+        return len(uids) if uids is not None else self._study.images or sum(one.images or 0 for one in self._series)
+
+    def is_in(self, here: set[str]) -> bool:
+        """By list where the hospital gives one, else by count; never by the final status alone."""
+        uids = self.uids
+        return bool(uids) and uids <= here if uids is not None else 0 < self.count <= len(here)
+
+    def is_study_in(self, here: set[str]) -> bool:
+        """Whether nothing of the whole study is missing."""
+        uids = _united(self._listed, "")
+        return bool(uids) and uids <= here if uids is not None else 0 < self.study_count <= len(here)
+
+    def parts(self, here: set[str]) -> list[_Part]:
+        """Ask for the study in one request, or only for the series of which something is missing."""
+        classes = frozenset(name for one in self._series for name in one.sop_classes)
+        if self._listed is None:
+            return [_Part(self.series_uid or None, classes)]
+        listed = {uid: uids for uid, uids in self._listed.items() if self.series_uid in ("", uid)}
+        missing = [uid for uid, uids in listed.items() if not uids <= here]
+        if missing and len(missing) == len(self._listed):
+            return [_Part(None, classes)]
+        return [_Part(uid, classes) for uid in missing]
 
 
-def _wanted(listed: dict[str, set[str]] | None, series_uid: str) -> set[str] | None:
+def _united(listed: dict[str, set[str]] | None, series_uid: str) -> set[str] | None:
     if listed is None:
         return None
     return {uid for series, uids in listed.items() if series_uid in ("", series) for uid in uids}
-
-
-def _count(series: Collection[SeriesAnswer], study: StudyAnswer, series_uid: str) -> int:
-    counted = sum(one.images or 0 for one in series)
-    return counted if series_uid else (study.images or counted)

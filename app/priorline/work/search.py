@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from priorline.archives.base import FindSummary
 from priorline.audit.trail import AuditEvent, AuditTrail
@@ -59,8 +59,7 @@ def find_current(hospitals: Sequence[Hospital], study_uid: str, trail: AuditTrai
 
     def look(hospital: Hospital) -> None:
         try:
-            trail.record(AuditEvent.QUERY, hospital=hospital.name, study=study_uid)
-            answer = hospital.archive.find_study(study_uid) if hospital.archive else None
+            answer = _look_up(hospital, study_uid, trail)
         except EnvironmentFault:
             return  # The search that follows gives this hospital its state.
         if answer is not None:
@@ -75,6 +74,45 @@ def find_current(hospitals: Sequence[Hospital], study_uid: str, trail: AuditTrai
     return found[0] if found else None
 
 
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """Who holds a study, the most complete copy first, and why others could not say."""
+
+    found: tuple[tuple[Hospital, StudyAnswer], ...]
+    problems: tuple[str, ...]
+
+
+def find_holders(hospitals: Sequence[Hospital], study_uid: str, trail: AuditTrail) -> Holders:
+    """Ask all of `hospitals` at once for one study; returns when every one has ended."""
+    found: list[tuple[Hospital, StudyAnswer]] = []
+    problems: list[str] = []
+
+    def look(hospital: Hospital) -> None:
+        try:
+            answer = _look_up(hospital, study_uid, trail)
+        except EnvironmentFault as problem:
+            problems.append(str(problem))
+            return
+        if answer is not None:
+            found.append((hospital, answer))
+
+    lanes = [threading.Thread(target=look, args=(hospital,), daemon=True) for hospital in hospitals]
+    for lane in lanes:
+        lane.start()
+    for lane in lanes:
+        lane.join()
+    place = {hospital.name: number for number, hospital in enumerate(hospitals)}
+    found.sort(key=lambda pair: (-(pair[1].images or 0), place[pair[0].name]))
+    return Holders(tuple(found), tuple(sorted(problems)))
+
+
+def _look_up(hospital: Hospital, study_uid: str, trail: AuditTrail) -> StudyAnswer | None:
+    if hospital.archive is None:
+        return None
+    trail.record(AuditEvent.QUERY, hospital=hospital.name, study=study_uid)
+    return hospital.archive.find_study(study_uid)
+
+
 def _ask(
     hospital: Hospital,
     patient: Patient,
@@ -84,19 +122,20 @@ def _ask(
     reason: str,
 ) -> None:
     started = time.monotonic()
-    count = 0
+    studies: set[str] = set()
 
     def take(rows: list[StudyAnswer]) -> None:
-        nonlocal count
-        count += len(rows)
+        studies.update(row.study_uid for row in rows)
         listener.on_studies(tuple(rows))
 
-    report = _report(hospital, patient, take, trail, cancelled, reason)
-    seconds = round(time.monotonic() - started, 3)
-    state = HospitalState.NONE if report.state is HospitalState.ANSWERED and not count else report.state
-    listener.on_report(
-        HospitalReport(hospital.name, state, count, report.dropped, report.cut, seconds, report.message)
-    )
+    # Also where this program fails: no hospital is left without a state.
+    report = HospitalReport(hospital.name, HospitalState.FAILED, message="The search ended in a fault of Priorline.")
+    try:
+        report = _report(hospital, patient, take, trail, cancelled, reason)
+    finally:
+        count, seconds = len(studies), round(time.monotonic() - started, 3)
+        state = HospitalState.NONE if report.state is HospitalState.ANSWERED and not count else report.state
+        listener.on_report(replace(report, state=state, studies=count, seconds=seconds))
 
 
 def _report(
