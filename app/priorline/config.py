@@ -1,11 +1,12 @@
 """Frozen settings from TOML; a wrong file is an error that names file, key and what is allowed there."""
 
+import json
 import os
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 import platformdirs
@@ -13,27 +14,35 @@ from msgspec import Meta
 
 from priorline.errors import ConfigError
 
-AeTitle = Annotated[str, Meta(min_length=1, max_length=16)]
-Port = Annotated[int, Meta(ge=0, le=65535)]
-_SIZE_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_AGE_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1, "w": 7 * 86400}
+# PS3.5 6.2, value representation AE: printable ASCII without a backslash, and not only spaces.
+AE_PATTERN = r"^ *[!-\[\]-~][ -\[\]-~]*$"
+AE_ALLOWED = "1 to 16 ASCII characters without a backslash"
+AeTitle = Annotated[str, Meta(min_length=1, max_length=16, pattern=AE_PATTERN, description=AE_ALLOWED)]
+PeerTitle = Annotated[str, Meta(max_length=16, pattern=f"{AE_PATTERN}|^$", description=AE_ALLOWED)]
+Port = Annotated[int, Meta(ge=0, le=65535, description="a whole number from 0 to 65535")]
+_SIZE_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_AGE_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_LARGEST_SIZE = 10**18
+_LONGEST_AGE = 100 * 365 * 86400
 
 
 def parse_size(text: str) -> int:
     """Bytes of "20 GB"; raises ValueError."""
-    return int(_parse_amount(text, {unit.casefold(): n for unit, n in _SIZE_UNITS.items()}, 'a size like "20 GB"'))
+    units = {"": 1} | {unit.casefold(): factor for unit, factor in _SIZE_UNITS.items()}
+    return int(_parse_amount(text, units, _LARGEST_SIZE, 'a size like "20 GB" (B, KB, MB, GB or TB)'))
 
 
 def parse_age(text: str) -> float:
     """Seconds of "30 d"; raises ValueError."""
-    return _parse_amount(text, _AGE_UNITS, 'an age like "30 d"')
+    return _parse_amount(text, _AGE_UNITS, _LONGEST_AGE, 'an age like "30 d" (s, m, h, d or w; at most 100 years)')
 
 
-def _parse_amount(text: str, units: Mapping[str, int], allowed: str) -> float:
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
-    if found is None or found[2].casefold() not in units:
+def _parse_amount(text: str, units: Mapping[str, int], most: int, allowed: str) -> float:
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", text)
+    unit = units.get(found[2].casefold()) if found else None
+    if found is None or unit is None or float(found[1]) * unit > most:
         raise ValueError(f'"{text}" is not {allowed}')
-    return float(found[1]) * units[found[2].casefold()]
+    return float(found[1]) * unit
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -59,9 +68,11 @@ class CacheSettings(Section, frozen=True):
     key: Literal["auto", "keyring", "file", "session"] = "auto"
 
     def __post_init__(self) -> None:
-        parse_size(self.max_size)
-        parse_size(self.min_free)
-        parse_age(self.max_age)
+        for key, parse_amount in (("max_size", parse_size), ("max_age", parse_age), ("min_free", parse_size)):
+            try:
+                parse_amount(getattr(self, key))
+            except ValueError as problem:
+                raise ValueError(f"{key}: {problem}") from problem
 
 
 class Tls(Section, frozen=True):
@@ -75,16 +86,16 @@ class Tls(Section, frozen=True):
 class HospitalSettings(Section, frozen=True):
     """One hospital and how its archive is reached; `timeout` in seconds without an answer."""
 
-    name: Annotated[str, Meta(min_length=1)]
+    name: Annotated[str, Meta(pattern=r"\S", description="text that is not empty")]
     protocol: Literal["dicom", "dicomweb", "folder"] = "dicom"
-    ae_title: Annotated[str, Meta(max_length=16)] = ""
+    ae_title: PeerTitle = ""
     host: str = ""
     port: Port = 0
     url: str = ""
     directory: str = ""
     retrieve: Literal["auto", "c-get", "c-move"] = "auto"
-    associations: Annotated[int, Meta(ge=1, le=32)] = 4
-    timeout: Annotated[float, Meta(gt=0, le=600)] = 10
+    associations: Annotated[int, Meta(ge=1, le=32, description="a whole number from 1 to 32")] = 4
+    timeout: Annotated[float, Meta(gt=0, le=600, description="a number of seconds above 0, at most 600")] = 10
     patient_id_issuer: str = ""
     patient_id: dict[str, str] = {}
     tls: Tls = Tls()
@@ -94,7 +105,9 @@ class HospitalSettings(Section, frozen=True):
         needed = {"dicom": ("ae_title", "host", "port"), "dicomweb": ("url",), "folder": ("directory",)}
         missing = [key for key in needed[self.protocol] if not getattr(self, key)]
         if missing:
-            raise ValueError(f'"{self.name}" with protocol "{self.protocol}" needs {", ".join(missing)}')
+            raise ValueError(f'protocol "{self.protocol}" needs {" and ".join(missing)}')
+        if self.protocol == "dicomweb" and not self.url.startswith(("https://", "http://")):
+            raise ValueError("url: has to begin with https:// or http://")
 
 
 class Settings(Section, frozen=True):
@@ -105,10 +118,12 @@ class Settings(Section, frozen=True):
     hospital: tuple[HospitalSettings, ...] = ()
 
     def __post_init__(self) -> None:
-        names = [hospital.name for hospital in self.hospital]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f'hospital name "{twice}" stands twice; names must be unique')
+        seen: set[str] = set()
+        for hospital in self.hospital:
+            key = hospital.name.strip().casefold()
+            if key in seen:
+                raise ValueError(f'hospital.name: "{hospital.name}" stands twice; names have to be unique')
+            seen.add(key)
 
     @property
     def cache_directory(self) -> Path:
@@ -158,7 +173,7 @@ def parse(text: str, source: str) -> Settings:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return _parse_toml(path.read_text("utf-8"), str(path))
+        return _parse_toml(path.read_text("utf-8-sig"), str(path))
     except (OSError, UnicodeDecodeError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"{path}: cannot be read: {reason}") from problem
@@ -191,24 +206,51 @@ def _explain(message: str, table: dict[str, Any]) -> str:
     """Turn msgspec's sentence and path (`$.hospital[0].port`) into the words of the configuration file."""
     text, _, path = message.partition(" - at `")
     where = path.rstrip("`").removeprefix("$").removeprefix(".")
-    unknown = re.search(r"unknown field `(.+)`", text)
-    if unknown is None:
-        return f"{_name_place(where, table)}: {text}" if where else text
-    key = ".".join(part for part in (_name_place(where, table), unknown[1]) if part)
-    return f'unknown key "{key}"; allowed are {", ".join(_allowed_keys(where))}'
+    place = _name_place(where, table)
+    kind = _kind_at(where)
+    if named := re.search(r"unknown field `(.+)`", text):
+        return f'unknown key "{_join(place, named[1])}"; allowed are {", ".join(kind.__struct_fields__)}'
+    if named := re.search(r"missing required field `(.+)`", text):
+        return f"{_join(place, named[1])}: missing; {_allowed(_kind_at(_join(where, named[1])))}"
+    if text.startswith(("Expected", "Invalid")):
+        return f"{place}: {_allowed(kind)}"
+    # Our own sentences, some with the key in front.
+    return _join(place, text) if re.match(r"[a-z_.]+: ", text) else f"{place}: {text}"
+
+
+def _join(place: str, key: str) -> str:
+    return f"{place}.{key}" if place else key
 
 
 def _name_place(where: str, table: dict[str, Any]) -> str:
+    """The keys on the way, a hospital by its name, or by its number in the file where it has none."""
     found = re.match(r"hospital\[(\d+)\]", where)
     if found is None:
         return where
     entry = table["hospital"][int(found[1])]
     name = entry.get("name") if isinstance(entry, dict) else None
-    return f'hospital "{name}"{where[found.end() :]}' if name else where
+    shown = f'"{name}"' if isinstance(name, str) and name.strip() else f"number {int(found[1]) + 1}"
+    # A key below `patient_id` is a patient's number, which msgspec leaves out as well.
+    return f"hospital {shown}{where[found.end() :].replace('[...]', '')}"
 
 
-def _allowed_keys(where: str) -> tuple[str, ...]:
-    section = {"": Settings, "workstation": Workstation, "cache": CacheSettings}.get(where)
-    if section is None:
-        section = Tls if where.endswith("tls") else HospitalSettings
-    return section.__struct_fields__
+def _kind_at(where: str) -> Any:
+    """The type that the settings have for a path."""
+    kind: Any = Settings
+    for key in re.sub(r"\[[^]]*\]", "", where).split(".") if where else ():
+        kind = get_type_hints(kind, include_extras=True)[key]
+        if where.startswith("hospital[") and get_origin(kind) is tuple:
+            kind = HospitalSettings
+    return kind
+
+
+def _allowed(kind: Any) -> str:
+    """What a value of this type may be, in words."""
+    if isinstance(kind, type) and issubclass(kind, Section):
+        return f"allowed is a table with {', '.join(kind.__struct_fields__)}"
+    if get_origin(kind) is Literal:
+        return f"allowed are {', '.join(json.dumps(choice) for choice in get_args(kind))}"
+    if get_origin(kind) is Annotated:
+        return f"allowed is {get_args(kind)[1].description}"
+    words = {str: "text in quotes", bool: "true or false", tuple: "one [[hospital]] table for each hospital"}
+    return f"allowed is {words.get(get_origin(kind) or kind, 'a table of texts in quotes')}"

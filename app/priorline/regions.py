@@ -12,6 +12,7 @@ def load_region_table(path: Path | None = None) -> RegionTable:
     """The table of `path`, or the one that is shipped; raises ConfigError."""
     path = path or resource("regions.toml")
     try:
-        return RegionTable.build(tomllib.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, AttributeError) as problem:
-        raise ConfigError(f"{path}: not a table of regions and words: {problem}") from problem
+        return RegionTable.build(tomllib.loads(path.read_text("utf-8-sig")))
+    except (OSError, ValueError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else problem
+        raise ConfigError(f"{path}: not a table of regions and words: {reason}") from problem

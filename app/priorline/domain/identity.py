@@ -7,7 +7,7 @@ within one issuer or together with a second, agreeing field (name and birth date
 from dataclasses import dataclass
 from enum import StrEnum
 
-from priorline.domain.patient import Patient, name_tokens
+from priorline.domain.patient import Patient, names_agree
 
 
 class Identity(StrEnum):
@@ -28,24 +28,37 @@ class Match:
 
 
 def compare(context: Patient, candidate: Patient) -> Match:
-    """Compare `candidate` with the patient that the view is about."""
+    """Compare `candidate` with the patient that the view is about.
+
+    SAME: number and issuer are equal and nothing conflicts; where one side does not say its issuer, name and birth
+    date have to agree as well. PROPOSED: a person has to decide. CONFLICT: another number, another issuer, another
+    birth date or another sex.
+    """
     verdicts = {
         "number": _compare_numbers(context, candidate),
-        "name": _compare_names(context.name, candidate.name),
+        "name": names_agree(context.name, candidate.name),
         "birth date": _compare_values(context.birth_date, candidate.birth_date),
-        "sex": _compare_values(_known_sex(context.sex), _known_sex(candidate.sex)),
+        "sex": _compare_values(known_sex(context), known_sex(candidate)),
     }
     agreeing = tuple(field for field, verdict in verdicts.items() if verdict is True)
     conflicting = tuple(field for field, verdict in verdicts.items() if verdict is False)
     return Match(_outcome(context, candidate, agreeing, conflicting), agreeing, conflicting)
 
 
+def known_sex(patient: Patient) -> str:
+    """ "M", "F", or nothing: "O" (other) tells no two persons apart."""
+    return patient.sex if patient.sex in ("M", "F") else ""
+
+
 def _outcome(
     context: Patient, candidate: Patient, agreeing: tuple[str, ...], conflicting: tuple[str, ...]
 ) -> Identity:
-    hard = {"number", "birth date", "sex"} & set(conflicting)
-    if hard or "number" not in agreeing:
+    if {"number", "birth date", "sex"} & set(conflicting):
         return Identity.CONFLICT
+    if "number" not in agreeing:
+        # One side has no number at all: what else agrees makes it a question, never an answer.
+        asks = not conflicting and {"name", "birth date"} & set(agreeing)
+        return Identity.PROPOSED if asks else Identity.CONFLICT
     if conflicting:
         return Identity.PROPOSED
     if context.identifier.issuer == candidate.identifier.issuer:
@@ -63,19 +76,7 @@ def _compare_numbers(context: Patient, candidate: Patient) -> bool | None:
     return ours.value == theirs.value
 
 
-def _compare_names(ours: str, theirs: str) -> bool | None:
-    """True where one name's parts all stand in the other (given names are often left out), None where unknown."""
-    our_tokens, their_tokens = name_tokens(ours), name_tokens(theirs)
-    if not our_tokens or not their_tokens:
-        return None
-    return our_tokens <= their_tokens or their_tokens <= our_tokens
-
-
 def _compare_values(ours: object, theirs: object) -> bool | None:
     if not ours or not theirs:
         return None
     return ours == theirs
-
-
-def _known_sex(sex: str) -> str:
-    return sex if sex in ("M", "F") else ""

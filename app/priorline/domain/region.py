@@ -26,42 +26,84 @@ class Region(StrEnum):
     UNKNOWN = "unknown"
 
 
+NOT_PLAIN = re.compile(r"[^a-z0-9]+")
+# Modalities that show one part of the body only; they decide where no word does.
+MODALITY_REGIONS = {
+    "MG": Region.BREAST,
+    "IO": Region.HEAD_NECK,
+    "PX": Region.HEAD_NECK,
+    "OP": Region.HEAD_NECK,
+    "OPT": Region.HEAD_NECK,
+    "ECG": Region.HEART,
+    "IVUS": Region.HEART,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class RegionTable:
-    """Words and the regions they stand for; a word ending in `*` matches the beginnings of words."""
+    """Words and phrases and the regions they stand for; `beginnings` match the beginnings of words."""
 
     whole: Mapping[str, tuple[Region, ...]]
-    beginnings: tuple[tuple[str, tuple[Region, ...]], ...]
+    beginnings: Mapping[str, tuple[Region, ...]]
+    longest_phrase: int = 1
 
     @classmethod
     def build(cls, words: Mapping[str, Sequence[str]]) -> "RegionTable":
-        """Make a table from `{region name: words}`; raises ValueError for a region that does not exist."""
-        found: dict[str, list[Region]] = {}
-        for region, entries in words.items():
-            for entry in entries:
-                found.setdefault(plain(entry, keep="*"), []).append(Region(region))
+        """Make a table from `{region name: words}`; raises ValueError for another region or no list of words.
+
+        A word that ends in `*` matches the beginnings of words; words with spaces between them match in a row.
+        """
+        found: dict[str, dict[Region, None]] = {}
+        for name, entries in words.items():
+            region = _region(name)
+            for entry in _checked(name, entries):
+                found.setdefault(plain(entry, keep="*"), {})[region] = None
         exact = {word: tuple(regions) for word, regions in found.items() if not word.endswith("*")}
-        begins = [(word[:-1], tuple(regions)) for word, regions in found.items() if word.endswith("*")]
-        return cls(exact, tuple(sorted(begins, key=lambda pair: -len(pair[0]))))
+        begins = {word[:-1]: tuple(regions) for word, regions in found.items() if word.endswith("*")}
+        return cls(exact, begins, max((len(word.split()) for word in exact), default=1))
 
     def regions(self, *texts: str) -> tuple[Region, ...]:
         """The regions that the first of `texts` with any known word names, in the order of its words."""
         for text in texts:
             found: dict[Region, None] = {}
-            for word in plain(text).split():
-                found.update(dict.fromkeys(self._of_word(word)))
+            words = plain(text).split()
+            while words:
+                regions, used = self._of_start(words)
+                found.update(dict.fromkeys(regions))
+                words = words[used:]
             if found:
                 return tuple(found)
         return (Region.UNKNOWN,)
 
-    def _of_word(self, word: str) -> tuple[Region, ...]:
-        if word in self.whole:
-            return self.whole[word]
-        return next((regions for begin, regions in self.beginnings if word.startswith(begin)), ())
+    def _of_start(self, words: list[str]) -> tuple[tuple[Region, ...], int]:
+        """The regions of the longest known phrase at the start, and of how many words it is."""
+        for length in range(min(self.longest_phrase, len(words)), 0, -1):
+            regions = self.whole.get(" ".join(words[:length]))
+            if regions is not None:
+                return regions, length
+        starts = (words[0][:length] for length in range(len(words[0]), 0, -1))
+        return next((self.beginnings[start] for start in starts if start in self.beginnings), ()), 1
 
 
 def plain(text: str, keep: str = "") -> str:
     """Lower case, without accents, and with spaces for everything but letters, digits and `keep`."""
-    folded = unicodedata.normalize("NFKD", text).casefold()
-    letters = (char if char.isalnum() or char in keep else " " for char in folded if not unicodedata.combining(char))
-    return re.sub(r"\s+", " ", "".join(letters)).strip()
+    if text.isascii() and not keep:
+        return NOT_PLAIN.sub(" ", text.lower()).strip()  # Fast, because whole lines of studies are read at once.
+    text = unicodedata.normalize("NFKD", text)
+    letters = (char if char.isalnum() or char in keep else " " for char in text if not unicodedata.combining(char))
+    return " ".join("".join(letters).casefold().split())
+
+
+def _region(name: str) -> Region:
+    if name not in tuple(Region) or name == Region.UNKNOWN:
+        allowed = ", ".join(region for region in Region if region is not Region.UNKNOWN)
+        raise ValueError(f'"{name}" is not a region; allowed are {allowed}')
+    return Region(name)
+
+
+def _checked(name: str, entries: object) -> list[str]:
+    if isinstance(entries, list | tuple):
+        words = [entry for entry in entries if isinstance(entry, str) and plain(entry)]
+        if len(words) == len(entries):
+            return words
+    raise ValueError(f'"{name}" needs a list of words')

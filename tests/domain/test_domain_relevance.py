@@ -1,0 +1,99 @@
+"""Ranking: what matters for the current study comes first, with reasons, and nothing is ranked away."""
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from priorline.domain.region import Region
+from priorline.domain.relevance import Exam, relevance
+
+TRAUMA_CT = Exam((Region.CHEST, Region.ABDOMEN), ("CT",), date(2026, 3, 1))
+FILM = Exam((Region.CHEST,), ("DX",), date(2019, 3, 2))
+SPINE = replace(FILM, regions=(Region.SPINE,))
+
+KNOWN = [region for region in Region if region is not Region.UNKNOWN]
+EXAMS = st.builds(
+    Exam,
+    st.lists(st.sampled_from(KNOWN), min_size=1, max_size=3, unique=True).map(tuple) | st.just((Region.UNKNOWN,)),
+    st.lists(st.sampled_from(["CT", "MR", "DX", "CR", "US", "MG", "SR", "PR"]), max_size=3, unique=True).map(tuple),
+    st.none() | st.dates(date(1980, 1, 1), date(2026, 12, 31)),
+    st.booleans(),
+)
+
+
+def score(current: Exam, prior: Exam, *, oldest: bool = False, latest: bool = False) -> float:
+    return relevance(current, prior, oldest_of_kind=oldest, latest_before=latest).score
+
+
+@given(EXAMS, EXAMS, st.booleans(), st.booleans())
+def test_every_score_is_between_0_and_1_and_has_reasons(
+    current: Exam, prior: Exam, oldest: bool, latest: bool
+) -> None:
+    found = relevance(current, prior, oldest_of_kind=oldest, latest_before=latest)
+    assert 0 < found.score <= 1
+    assert found.reasons
+    assert all(found.reasons)
+
+
+@given(EXAMS, EXAMS, EXAMS, st.booleans(), st.booleans())
+def test_an_unknown_region_is_never_below_another_region(
+    current: Exam, unknown: Exam, other: Exam, oldest: bool, latest: bool
+) -> None:
+    found = relevance(current, other, oldest_of_kind=oldest, latest_before=latest)
+    unknown = replace(unknown, regions=(Region.UNKNOWN,))
+    assert relevance(current, unknown, oldest_of_kind=False, latest_before=False).related
+    if not found.related:
+        assert score(current, unknown) > found.score
+
+
+@given(EXAMS, EXAMS)
+def test_newer_is_never_worse(current: Exam, prior: Exam) -> None:
+    current = replace(current, study_date=date(2026, 3, 1))
+    older, newer = (replace(prior, study_date=date(year, 1, 1)) for year in (2001, 2020))
+    assert score(current, newer) >= score(current, older)
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        pytest.param(FILM, replace(FILM, bedside=True), id="standing over bedside"),
+        pytest.param(FILM, replace(FILM, bedside=True, study_date=date(2025, 1, 1)), id="even a newer bedside film"),
+        pytest.param(FILM, replace(FILM, regions=(Region.LOWER_LIMB,)), id="chest over knee"),
+        pytest.param(FILM, SPINE, id="chest over spine"),
+        pytest.param(SPINE, replace(FILM, regions=(Region.UPPER_LIMB,)), id="spine over hand"),
+        pytest.param(replace(FILM, modalities=("CT",)), FILM, id="CT over film"),
+        pytest.param(FILM, replace(FILM, modalities=("US",)), id="film over ultrasound"),
+        pytest.param(FILM, replace(FILM, modalities=("SR",)), id="film over report"),
+        pytest.param(FILM, replace(FILM, regions=(Region.UNKNOWN,)), id="known over unknown"),
+    ],
+)
+def test_what_is_better_beside_a_trauma_ct(better: Exam, worse: Exam) -> None:
+    assert score(TRAUMA_CT, better) > score(TRAUMA_CT, worse)
+
+
+def test_a_whole_body_scan_is_compared_with_the_trunk_before_the_limbs() -> None:
+    scan = replace(TRAUMA_CT, regions=(Region.WHOLE_BODY,))
+    knee = replace(FILM, regions=(Region.LOWER_LIMB,), study_date=date(2025, 1, 1))
+    assert score(scan, FILM) > score(scan, knee) > score(TRAUMA_CT, knee)
+
+
+def test_documents_do_not_make_two_studies_alike() -> None:
+    current = replace(TRAUMA_CT, modalities=("CT", "SR"))
+    assert score(current, replace(FILM, modalities=("US", "SR"))) == score(current, replace(FILM, modalities=("US",)))
+
+
+@pytest.mark.parametrize(
+    ("prior", "flags", "reasons"),
+    [
+        (FILM, (False, True), ("same region", "film before the CT", "latest before this study")),
+        (FILM, (True, True), ("same region", "film before the CT", "oldest of its kind", "latest before this study")),
+        (replace(FILM, study_date=date(2026, 3, 2)), (False, False), ("same region", "film after the CT")),
+        (replace(FILM, bedside=True), (False, False), ("same region", "film before the CT", "bedside film")),
+        (replace(FILM, regions=(Region.UPPER_LIMB,)), (True, True), ("other region", "film before the CT")),
+    ],
+)
+def test_reasons_in_words(prior: Exam, flags: tuple[bool, bool], reasons: tuple[str, ...]) -> None:
+    assert relevance(TRAUMA_CT, prior, oldest_of_kind=flags[0], latest_before=flags[1]).reasons == reasons
