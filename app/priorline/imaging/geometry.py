@@ -4,6 +4,7 @@ Everything is derived from one view matrix (image to screen), so that letters, r
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,13 +111,16 @@ def axes(orientation: tuple[float, ...]) -> tuple[Vector, Vector] | None:
     return (row, column) if abs(float(row @ column)) < 0.05 else None
 
 
+@lru_cache(maxsize=1024)
 def normal(orientation: tuple[float, ...]) -> Vector | None:
     """The unit vector row x column, out of the image plane; None where the orientation is unknown."""
     pair = axes(orientation)
     if pair is None:
         return None
     cross = np.cross(*pair)
-    return np.asarray(cross / np.linalg.norm(cross))
+    unit = np.asarray(cross / np.linalg.norm(cross))
+    unit.flags.writeable = False  # Slices of a series share it.
+    return unit
 
 
 def pixel_aspect(spacing: tuple[float, ...], aspect_ratio: tuple[float, ...] = ()) -> float:

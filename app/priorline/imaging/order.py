@@ -71,18 +71,23 @@ def stacks(headers: Iterable[InstanceHeader]) -> tuple[SeriesStack, ...]:
     own (one for each orientation in it); images without geometry, such as projections, form one stack a series in
     the order of their instance numbers. An instance that came twice counts once.
     """
-    once = {header.sop_uid: header for header in sorted(headers, key=_whole_key) if header.displayable}
+    once: dict[str, InstanceHeader] = {}
+    for header in headers:
+        if header.displayable:
+            known = once.setdefault(header.sop_uid, header)
+            if known is not header:
+                # Different objects with one UID: any rule does, if it is always the same.
+                once[header.sop_uid] = max(known, header, key=repr)
     groups: dict[tuple[object, ...], list[_Slice]] = {}
-    for header in sorted(once.values(), key=_whole_key):
+    for header in sorted(once.values(), key=_uids):
         for entry in _slices(header):
             groups.setdefault(_group(entry, groups), []).append(entry)
     made = sorted(groups.values(), key=lambda group: _stack_key(min(group, key=lambda entry: entry.number)))
     return tuple(_stack(group) for group in made)
 
 
-def _whole_key(header: InstanceHeader) -> tuple[str, str, str]:
-    # The text of all fields decides between different objects with one UID: any rule does, if it is always the same.
-    return header.series_uid, header.sop_uid, repr(header)
+def _uids(header: InstanceHeader) -> tuple[str, str]:
+    return header.series_uid, header.sop_uid
 
 
 def _slices(header: InstanceHeader) -> list[_Slice]:
@@ -113,6 +118,8 @@ def _group(entry: _Slice, groups: dict[tuple[object, ...], list[_Slice]]) -> tup
 
 def _parallel(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     """Whether rows and columns both point the same way."""
+    if one == other:
+        return True
     a, b = np.array(one).reshape(2, 3), np.array(other).reshape(2, 3)
     return bool(np.all((a * b).sum(axis=1) >= _SAME_DIRECTION))
 

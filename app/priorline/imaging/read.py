@@ -43,6 +43,8 @@ _LOSSY_SYNTAXES = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55,
 _quiet_lock = threading.RLock()
 # pydicom writes values of the object, that is identifiers, into its messages.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+# A cine of hours; more is a mistake or an attack, and costs memory for every frame.
+MOST_FRAMES = 20_000
 
 
 def read_header(data: bytes | BinaryIO | Path) -> InstanceHeader:
@@ -87,6 +89,8 @@ def parse(whole: Outline) -> Dataset:
 def header_of(whole: Outline, ds: Dataset, frame: int = 0) -> InstanceHeader:
     """The header of a parsed object; position, orientation and spacing are those of `frame`, from 0."""
     frames = max(1, integer(ds, "NumberOfFrames") or 1)
+    if frames > MOST_FRAMES:
+        raise NotDicom(f"It claims to have more than {MOST_FRAMES} frames; this program does not show that.")
     rows, columns = integer(ds, "Rows") or 0, integer(ds, "Columns") or 0
     sop_class = text(ds, "SOPClassUID")
     sop_uid = text(ds, "SOPInstanceUID") or whole.sop_uid
