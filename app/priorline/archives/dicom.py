@@ -36,13 +36,13 @@ class DicomArchive:
     ) -> FindSummary:
         """C-FIND at STUDY level for exactly this patient number; raises UsageError for a pattern.
 
-        Rows without modalities are handed over at once, and once more when their series have told them.
+        Rows that tell too little are handed over at once, and once more with what their series tell.
         """
         lacking: list[StudyAnswer] = []
 
         def take(rows: list[StudyAnswer]) -> None:
             on_rows(rows)
-            lacking.extend(row for row in rows if not row.modalities)
+            lacking.extend(row for row in rows if not dicom_complete.is_told(row))
 
         summary = dicom_find.find_studies(self.peer, patient, take, cancelled)
         # Where the list was cut off, the archive is not one to be asked for more.
@@ -53,7 +53,7 @@ class DicomArchive:
         return summary
 
     def find_study(self, study_uid: str) -> StudyAnswer | None:
-        """C-FIND of one study, and of its series where it tells no modalities."""
+        """C-FIND of one study, and of its series where it tells too little."""
         answer = dicom_find.find_study(self.peer, study_uid)
         return answer and next(iter(dicom_complete.completed(self.peer, [answer])), answer)
 

@@ -1,6 +1,7 @@
-"""Studies whose row tells no modalities, completed from their series.
+"""Studies whose row does not tell what they are of, completed from their series.
 
-Modalities in Study (0008,0061) is optional at STUDY level (PS3.4 C.6.2.1.2); dcmqrscp, among others, leaves it out.
+Modalities in Study (0008,0061) is optional at STUDY level (PS3.4 C.6.2.1.2): dcmqrscp, among others, leaves it out.
+Body Part Examined (0018,0015) is of the series; it is all there is to go by where a study has no description.
 """
 
 import time
@@ -12,24 +13,31 @@ from datetime import date
 from pynetdicom.presentation import build_context
 
 from priorline.archives.base import DicomPeer
-from priorline.archives.dicom_find import MODEL, SYNTAXES, Tally, series_of
+from priorline.archives.dicom_find import MODEL, SYNTAXES, Tally, identifier_of, rows_of
 from priorline.archives.dicom_session import Cancelled, associate
-from priorline.domain.study import SeriesAnswer, StudyAnswer
+from priorline.archives.translate import Row
+from priorline.domain.study import StudyAnswer
 from priorline.errors import ArchiveError
 
 STUDIES_MAX = 40
+KEYS = "SeriesInstanceUID Modality BodyPartExamined NumberOfSeriesRelatedInstances".split()
+
+
+def is_told(answer: StudyAnswer) -> bool:
+    """Whether a row says with what a study was made, and of what."""
+    return bool(answer.modalities and (answer.description or answer.body_part))
 
 
 def completed(
     peer: DicomPeer, answers: Sequence[StudyAnswer], cancelled: Callable[[], bool] = lambda: False
 ) -> list[StudyAnswer]:
-    """Those of `answers` without modalities, with what their series tell; those that stay unknown are left out.
+    """Those of `answers` that tell too little, with what their series tell; those that gain nothing are left out.
 
     The newest 40 at most, in one association of its own; no new study is begun after `timeouts.query` seconds.
     Raises nothing: the rows themselves were answered already.
     """
     lacking = sorted(
-        (answer for answer in answers if not answer.modalities), key=lambda answer: answer.study_date or date.min
+        (answer for answer in answers if not is_told(answer)), key=lambda answer: answer.study_date or date.min
     )[-STUDIES_MAX:]
     found: list[StudyAnswer] = []
     if lacking:
@@ -45,19 +53,27 @@ def _asked(peer: DicomPeer, lacking: Iterable[StudyAnswer], cancelled: Callable[
     with associate(peer, [build_context(MODEL, SYNTAXES)], cancelled) as session:
         for answer in lacking:
             tally = Tally()
-            known = _with_series(answer, series_of(session, answer.study_uid, (), tally))
-            if known.modalities:
+            asked = identifier_of("SERIES", KEYS, StudyInstanceUID=answer.study_uid)
+            rows = [row for row in rows_of(session, asked, tally) if _is_series_of(row, answer)]
+            known = _with_series(answer, rows)
+            if known != answer:
                 yield known
             if tally.cut or time.monotonic() > until:
                 return
 
 
-def _with_series(answer: StudyAnswer, series: Sequence[SeriesAnswer]) -> StudyAnswer:
-    counts = [one.images for one in series]
-    images = sum(count for count in counts if count is not None) if None not in counts else None
+def _is_series_of(row: Row, answer: StudyAnswer) -> bool:
+    return bool(row.uid("SeriesInstanceUID")) and row.uid("StudyInstanceUID") in ("", answer.study_uid)
+
+
+def _with_series(answer: StudyAnswer, rows: Sequence[Row]) -> StudyAnswer:
+    counts = [count for row in rows if (count := row.number("NumberOfSeriesRelatedInstances")) is not None]
+    images = sum(counts) if rows and len(counts) == len(rows) else None
+    parts = (row.text("BodyPartExamined") for row in rows)
     return replace(
         answer,
-        modalities=tuple(sorted({one.modality for one in series} - {""})),
-        series=answer.series or len(series) or None,
-        images=answer.images if answer.images is not None else images or None,
+        modalities=answer.modalities or tuple(sorted({row.text("Modality") for row in rows} - {""})),
+        body_part=answer.body_part or next(filter(None, parts), ""),
+        series=answer.series or len(rows) or None,
+        images=answer.images if answer.images is not None else images,
     )

@@ -56,7 +56,7 @@ def find_studies(
     tally, batch = Tally(), list[StudyAnswer]()
     try:
         with associate(peer, [build_context(MODEL, SYNTAXES)], cancelled) as session:
-            for row in rows_of(session, _identifier("STUDY", STUDY_KEYS, PatientID=asked), tally):
+            for row in rows_of(session, identifier_of("STUDY", STUDY_KEYS, PatientID=asked), tally):
                 answer = study_answer(row, peer.name, peer.patient_id_issuer)
                 if answer is None or answer.patient.identifier.value != asked:
                     tally.dropped += 1
@@ -85,7 +85,7 @@ def _hand_over(
 
 def find_study(peer: DicomPeer, study_uid: str) -> StudyAnswer | None:
     """One study by its UID, None where the archive does not have it."""
-    identifier = _identifier("STUDY", STUDY_KEYS, StudyInstanceUID=uid_key(study_uid))
+    identifier = identifier_of("STUDY", STUDY_KEYS, StudyInstanceUID=uid_key(study_uid))
     with associate(peer, [build_context(MODEL, SYNTAXES)]) as session:
         answers = [
             study_answer(row, peer.name, peer.patient_id_issuer) for row in rows_of(session, identifier, Tally())
@@ -97,7 +97,7 @@ def list_series(peer: DicomPeer, study_uid: str) -> list[SeriesAnswer]:
     """The series of a study; each carries the SOP classes of the whole study, as series do not tell theirs."""
     uid_key(study_uid)
     with associate(peer, [build_context(MODEL, SYNTAXES)]) as session:
-        return series_of(session, study_uid, _classes_in_study(session, study_uid))
+        return _series(session, study_uid, _classes_in_study(session, study_uid))
 
 
 def study_classes(peer: DicomPeer, study_uid: str, cancelled: Callable[[], bool]) -> tuple[str, ...]:
@@ -108,13 +108,13 @@ def study_classes(peer: DicomPeer, study_uid: str, cancelled: Callable[[], bool]
         if told:
             return told
         found: set[str] = set()
-        for series in series_of(session, study_uid, ()):
+        for series in _series(session, study_uid, ()):
             found |= _told_by_images(session, study_uid, series.series_uid, "SOPClassUID")
     return tuple(sorted(found))
 
 
 def _classes_in_study(session: Session, study_uid: str) -> tuple[str, ...]:
-    identifier = _identifier("STUDY", ["SOPClassesInStudy"], StudyInstanceUID=study_uid)
+    identifier = identifier_of("STUDY", ["SOPClassesInStudy"], StudyInstanceUID=study_uid)
     rows = [row for row in rows_of(session, identifier, Tally()) if row.uid("StudyInstanceUID") == study_uid]
     return tuple(sorted({uid for row in rows for uid in row.uids("SOPClassesInStudy")}))
 
@@ -124,7 +124,7 @@ def list_instances(peer: DicomPeer, study_uid: str) -> dict[str, set[str]] | Non
     uid_key(study_uid)
     with associate(peer, [build_context(MODEL, SYNTAXES)]) as session:
         listed: dict[str, set[str]] = {}
-        for series in series_of(session, study_uid, ()):
+        for series in _series(session, study_uid, ()):
             found = _told_by_images(session, study_uid, series.series_uid, "SOPInstanceUID")
             if not found:
                 return None
@@ -132,13 +132,10 @@ def list_instances(peer: DicomPeer, study_uid: str) -> dict[str, set[str]] | Non
     return listed
 
 
-def series_of(
-    session: Session, study_uid: str, classes: tuple[str, ...], tally: Tally | None = None
-) -> list[SeriesAnswer]:
-    """The series of a study, in an association that is open; `classes` are noted on each."""
-    identifier = _identifier("SERIES", SERIES_KEYS, StudyInstanceUID=study_uid)
+def _series(session: Session, study_uid: str, classes: tuple[str, ...]) -> list[SeriesAnswer]:
+    identifier = identifier_of("SERIES", SERIES_KEYS, StudyInstanceUID=study_uid)
     found: dict[str, SeriesAnswer] = {}
-    for row in rows_of(session, identifier, tally or Tally()):
+    for row in rows_of(session, identifier, Tally()):
         answer = series_answer(row, classes)
         if answer and row.uid("StudyInstanceUID") in ("", study_uid):
             found.setdefault(answer.series_uid, answer)
@@ -148,7 +145,7 @@ def series_of(
 def _told_by_images(session: Session, study_uid: str, series_uid: str, keyword: str) -> set[str]:
     """The values of one UID over the instances of a series; none where IMAGE level is refused."""
     keys = sorted({"SOPInstanceUID", keyword})
-    identifier = _identifier("IMAGE", keys, StudyInstanceUID=study_uid, SeriesInstanceUID=series_uid)
+    identifier = identifier_of("IMAGE", keys, StudyInstanceUID=study_uid, SeriesInstanceUID=series_uid)
     try:
         rows = list(rows_of(session, identifier, Tally(), limit=None))
     except ArchiveRefused:
@@ -188,7 +185,8 @@ def rows_of(session: Session, identifier: Dataset, tally: Tally, limit: int | No
         raise refused_status(session.peer, status, "the search")
 
 
-def _identifier(level: str, returned: list[str], **keys: str) -> Dataset:
+def identifier_of(level: str, returned: list[str], **keys: str) -> Dataset:
+    """The identifier of a query: matching `keys` with values, `returned` without."""
     identifier = Dataset()
     identifier.QueryRetrieveLevel = level
     for keyword in returned:
