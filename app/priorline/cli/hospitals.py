@@ -62,7 +62,7 @@ def run_check(settings: Settings, *, as_json: bool) -> int:
 def _check(hospital: Hospital) -> Check:
     check = Check(hospital.name)
     if hospital.archive is None:
-        check.findings.append(f'Protocol "{hospital.settings.protocol}" is not spoken by this version.')
+        check.findings.append(hospital.why_not)
         return check
     try:
         check.echo_ms = round(hospital.archive.echo(), 1)
@@ -97,7 +97,7 @@ def _document(check: Check, hospital: Hospital) -> dict[str, Any]:
         "find": check.find,
         "get": check.get,
         "move": False,
-        "tls": bool(hospital.settings.tls.ca),
+        "tls": False,
         "findings": check.findings,
     }
 

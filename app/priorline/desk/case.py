@@ -51,6 +51,7 @@ class Case(QObject):
         self._searches: set[int] = set()
         self._fetches: dict[int, str] = {}
         self._current_uid = ""
+        self.reason = ""
         self._waiting: dict[str, TimelineStudy] = {}
         # Many events in a moment are one change: the window redraws for what they add up to.
         self._soon = QTimer(self)
@@ -71,7 +72,7 @@ class Case(QObject):
 
     def ask(self, patient: Patient | None, study_uid: str = "", reason: str = "") -> None:
         """Start the question to all hospitals."""
-        self._current_uid = study_uid
+        self._current_uid, self.reason = study_uid, reason
         self._send_search(Search(self._bridge.next_number(), patient, study_uid, (), reason))
 
     def ask_folder(self, directory: str) -> None:
@@ -83,7 +84,7 @@ class Case(QObject):
         if self.timeline is None:
             return
         self.timeline.report(HospitalReport(hospital, HospitalState.ASKING))
-        self._send_search(Search(self._bridge.next_number(), self.timeline.context, "", (hospital,)))
+        self._send_search(Search(self._bridge.next_number(), self.timeline.context, "", (hospital,), self.reason))
         self._change()
 
     def study(self, study_uid: str) -> TimelineStudy | None:
@@ -136,7 +137,7 @@ class Case(QObject):
         number = self._bridge.next_number()
         self._fetches[number] = uid
         self.fetching[uid] = (here.images if here else 0, study.images or 0)
-        self._bridge.send(Fetch(number, holder))
+        self._bridge.send(Fetch(number, holder, reason=self.reason))
         self._change()
 
     def close(self) -> None:

@@ -99,7 +99,7 @@ class Comparison(QObject):
             self._shut(presenter, role)
             return
         patients = tuple(copy.patient for copy in study.answers)
-        presenter.open(study.study_uid, patients, self._content(study, role))
+        presenter.open(study.study_uid, patients, self._content(study, role), case.reason)
         case.fetch(study)
 
     @staticmethod

@@ -21,6 +21,11 @@ def difference(study: StudyAnswer, announced_uid: str, announced_class: str, hea
     return ""
 
 
+def is_same_person(row: Patient, arrived: Patient) -> bool:
+    """Whether an object's own patient is certainly the one that the list named, within the same archive."""
+    return compare(row, _in_domain_of(row, arrived)).outcome is Identity.SAME
+
+
 def _in_domain_of(row: Patient, arrived: Patient) -> Patient:
     """Row and object come from one archive: where only one of them names an issuer, it speaks for both."""
     if row.identifier.issuer and arrived.identifier.issuer:

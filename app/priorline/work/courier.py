@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from priorline.audit.trail import AuditEvent
 from priorline.domain.patient import Patient
 from priorline.domain.study import HospitalReport, HospitalState, StudyAnswer
 from priorline.errors import PriorlineError
@@ -98,7 +99,7 @@ class Courier:
             case Fetch():
                 self._fetch(request)
             case OpenStudy():
-                self.send(contents(self._session.store, request))
+                self._open_study(request)
             case AskPresence():
                 self._presence(request)
             case _:
@@ -158,12 +159,28 @@ class Courier:
         with self._fetch_lanes[hospital.name]:
             title = self._session.settings.workstation.ae_title
             fetch = StudyFetch(hospital.archive, self._session.store, study, tell, self._is_cancelled(number), title)
-            report = fetch.run(self._session.trail, request.series_uid)
+            report = fetch.run(self._session.trail, request.series_uid, request.reason)
         self.send(FetchEnded(number, report))
+
+    def _open_study(self, request: OpenStudy) -> None:
+        """What is here of a study; that somebody looks at it is on record before the pictures are."""
+        answer = contents(self._session.store, request)
+        if answer.instances:
+            identifier = answer.instances[0].header.patient.identifier
+            self._session.trail.record(
+                AuditEvent.ACCESSED,
+                reason=request.reason,
+                patient_id=identifier.value,
+                issuer=identifier.issuer,
+                study=request.study_uid,
+            )
+        self.send(answer)
 
     def _presence(self, request: AskPresence) -> None:
         found = self._session.store.presence(request.study_uids)
-        items = {uid: PresenceItem(here.images, here.complete) for uid, here in found.items() if here.images}
+        absent = PresenceItem(0, complete=False)
+        items = dict.fromkeys(request.study_uids, absent)
+        items.update({uid: PresenceItem(here.images, here.complete) for uid, here in found.items()})
         self.send(PresenceKnown(request.number, items))
 
 

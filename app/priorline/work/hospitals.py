@@ -10,10 +10,11 @@ from priorline.domain.patient import Identifier, Patient
 
 @dataclass(frozen=True, slots=True)
 class Hospital:
-    """One hospital: its settings, and its archive where this version can talk to it."""
+    """One hospital: its settings, and its archive where this version can talk to it; else `why_not` says why."""
 
     settings: HospitalSettings
     archive: Archive | None
+    why_not: str = ""
 
     @property
     def name(self) -> str:
@@ -24,7 +25,8 @@ class Hospital:
         """`patient` under the number that this hospital knows, or None where no such number is known.
 
         A configured local number wins; otherwise the number is asked only where the hospital uses the same issuer,
-        because an equal number of another issuer is another person.
+        because an equal number of another issuer is another person. A number without an issuer is asked as it is;
+        what comes back under an issuer then needs name and birth date too.
         """
         local = self.settings.patient_id.get(patient.identifier.value)
         issuer = self.settings.patient_id_issuer
@@ -32,17 +34,13 @@ class Hospital:
             return replace(patient, identifier=Identifier(local, issuer))
         if issuer and patient.identifier.issuer and issuer != patient.identifier.issuer:
             return None
-        return (
-            patient
-            if patient.identifier.issuer
-            else replace(patient, identifier=Identifier(patient.identifier.value, issuer))
-        )
+        return patient
 
 
 def build_hospitals(settings: Settings) -> tuple[Hospital, ...]:
     """All configured hospitals, in the order of the file."""
     own_title = settings.workstation.ae_title
-    return tuple(Hospital(hospital, _archive(hospital, own_title)) for hospital in settings.hospital)
+    return tuple(_hospital(hospital, own_title) for hospital in settings.hospital)
 
 
 def local_numbers(hospitals: tuple[Hospital, ...], patient: Patient) -> dict[str, Identifier]:
@@ -51,9 +49,16 @@ def local_numbers(hospitals: tuple[Hospital, ...], patient: Patient) -> dict[str
     return {name: local.identifier for name, local in asked.items() if local is not None}
 
 
-def _archive(settings: HospitalSettings, own_title: str) -> Archive | None:
+def _hospital(settings: HospitalSettings, own_title: str) -> Hospital:
     if settings.protocol != "dicom":
-        return None
+        return Hospital(settings, None, f'Protocol "{settings.protocol}" is not spoken by this version.')
+    if settings.tls.ca or settings.tls.certificate:
+        # Never in clear what was meant to be encrypted.
+        return Hospital(settings, None, "TLS is not spoken by this version; nothing was sent.")
+    return Hospital(settings, _archive(settings, own_title))
+
+
+def _archive(settings: HospitalSettings, own_title: str) -> Archive:
     seconds = settings.timeout
     timeouts = Timeouts(connect=min(5.0, seconds), acse=seconds, progress=seconds, query=max(30.0, 3 * seconds))
     return DicomArchive(

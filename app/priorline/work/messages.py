@@ -79,12 +79,14 @@ class Fetch(Request, frozen=True):
 
     study: StudyAnswer
     series_uid: str = ""
+    reason: str = ""
 
 
 class OpenStudy(Request, frozen=True):
-    """List what the cache holds of a study."""
+    """List what the cache holds of a study, to look at it."""
 
     study_uid: str
+    reason: str = ""
 
 
 class AskPresence(Request, frozen=True):
@@ -161,7 +163,7 @@ class PresenceItem(msgspec.Struct, frozen=True):
 
 
 class PresenceKnown(Event, frozen=True):
-    """Answer to `AskPresence`; studies that are not cached are left out."""
+    """Answer to `AskPresence`: every study that was asked for."""
 
     studies: dict[str, PresenceItem]
     ends: ClassVar[bool] = True

@@ -150,8 +150,7 @@ def _report(
     name = hospital.name
     asked = hospital.asked_as(patient)
     if hospital.archive is None:
-        message = f'Protocol "{hospital.settings.protocol}" is not spoken by this version.'
-        return HospitalReport(name, HospitalState.NOT_ASKED, message=message)
+        return HospitalReport(name, HospitalState.NOT_ASKED, message=hospital.why_not)
     if asked is None:
         message = "This hospital uses other patient numbers, and none is known for this patient."
         return HospitalReport(name, HospitalState.NOT_ASKED, message=message)

@@ -65,17 +65,18 @@ class StudyPresenter(QObject):
         """Show nothing."""
         self._forget("", (), PaneContent())
 
-    def open(self, study_uid: str, patients: tuple[Patient, ...], content: PaneContent) -> None:
+    def open(self, study_uid: str, patients: tuple[Patient, ...], content: PaneContent, reason: str = "") -> None:
         """Show a study: what the cache holds of it now, and whatever `add` brings.
 
-        `patients` are its patient as each holder describes them; pixels of anybody else are not painted.
+        `patients` are its patient as each holder describes them; pixels of anybody else are not painted. `reason`
+        goes into the audit trail.
         """
         if study_uid == self.study_uid:
             self.describe(content)
             return
         self._forget(study_uid, patients, content)
         self._opening = self._bridge.next_number()
-        self._bridge.send(OpenStudy(self._opening, study_uid))
+        self._bridge.send(OpenStudy(self._opening, study_uid, reason))
 
     def describe(self, content: PaneContent) -> None:
         """New words about the study that is shown (counts, role, message)."""
