@@ -133,6 +133,11 @@ class TimelineLine(pg.PlotWidget):  # type: ignore[misc]
         self._items.message = message
         self._items.update()
 
+    @property
+    def message(self) -> str:
+        """What stands there while there is no study to show."""
+        return self._items.message
+
     def fit(self) -> None:
         """Show all years from the first study to today."""
         # A date far in the future is a placeholder (31 Dec 9999), not a reason to squeeze the rest.
