@@ -97,9 +97,17 @@ def _fetch(session: Session, uid: str, series: str, tell: Callable[[Arrived], No
         if attempts[-1].state is FetchState.COMPLETE:
             break
     if not attempts:
-        message = " ".join(holders.problems) or "No hospital has this study."
-        return FetchReport(uid, "", FetchState.FAILED, message=message)
+        return _without_holder(session, uid, " ".join(holders.problems) or "No hospital has this study.")
     return max(attempts, key=lambda report: (report.state is FetchState.COMPLETE, report.received))
+
+
+def _without_holder(session: Session, uid: str, message: str) -> FetchReport:
+    """Nobody could be asked: what was whole in the cache still is, and so nothing is missing."""
+    here = session.store.presence((uid,)).get(uid)
+    if here is None or not here.complete:
+        return FetchReport(uid, "", FetchState.FAILED, message=message)
+    counts = {"expected": here.expected, "received": here.images, "already_cached": here.images}
+    return FetchReport(uid, "", FetchState.COMPLETE, **counts, message=f"All in the cache. {message}")
 
 
 def _document(report: FetchReport) -> dict[str, Any]:
