@@ -106,8 +106,8 @@ def _without_holder(session: Session, uid: str, message: str) -> FetchReport:
     here = session.store.presence((uid,)).get(uid)
     if here is None or not here.complete:
         return FetchReport(uid, "", FetchState.FAILED, message=message)
-    counts = {"expected": here.expected, "received": here.images, "already_cached": here.images}
-    return FetchReport(uid, "", FetchState.COMPLETE, **counts, message=f"All in the cache. {message}")
+    told = f"All in the cache. {message}"
+    return FetchReport(uid, "", FetchState.COMPLETE, here.expected, here.images, here.images, message=told)
 
 
 def _document(report: FetchReport) -> dict[str, Any]:
