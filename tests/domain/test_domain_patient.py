@@ -44,6 +44,8 @@ DISAGREE = [
     ("JANSEN-DE VRIES^Anna", "BAKKER-DE VRIES^Anna"),
     ("VRIES^Anna^^de", "JANSEN^Anna"),
     ("JAN^Jan", "JAN^Piet"),
+    ("JAN^Jan", "JAN-SMIT^Piet"),
+    ("J^Piet", "J-SMIT^Piet"),
     ("VANDENBERG^Jan", "BERG^Piet^^van den"),
     ("LE^Van", "LE^Anh"),
 ]

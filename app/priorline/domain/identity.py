@@ -53,17 +53,17 @@ def known_sex(patient: Patient) -> str:
 def _outcome(
     context: Patient, candidate: Patient, agreeing: tuple[str, ...], conflicting: tuple[str, ...]
 ) -> Identity:
-    if {"number", "birth date", "sex"} & set(conflicting):
+    if any(field != "name" for field in conflicting):
         return Identity.CONFLICT
     if "number" not in agreeing:
         # One side has no number at all: what else agrees makes it a question, never an answer.
-        asks = not conflicting and {"name", "birth date"} & set(agreeing)
+        asks = not conflicting and ("name" in agreeing or "birth date" in agreeing)
         return Identity.PROPOSED if asks else Identity.CONFLICT
     if conflicting:
         return Identity.PROPOSED
     if context.identifier.issuer == candidate.identifier.issuer:
         return Identity.SAME
-    second_field = {"name", "birth date"} <= set(agreeing)
+    second_field = "name" in agreeing and "birth date" in agreeing
     return Identity.SAME if second_field else Identity.PROPOSED
 
 

@@ -83,7 +83,7 @@ def names_agree(ours: str, theirs: str) -> bool | None:
 @lru_cache(maxsize=4096)
 def _spellings(group: str) -> tuple[_Spelling, ...]:
     """The ways to write one representation of a name: with ü as u, and as ue."""
-    texts = dict.fromkeys((group, group.translate(GERMAN_LETTERS)))
+    texts = (group,) if group.isascii() else dict.fromkeys((group, group.translate(GERMAN_LETTERS)))
     return tuple(spelling for spelling in map(_spelling, texts) if spelling.words)
 
 
