@@ -24,6 +24,7 @@ AGREE = [
     ("JANSEN^Piet^^^MSc", "JANSEN^Piet^^dr."),
     ("BÖHM^Jürgen", "BOEHM^Juergen"),
     ("BÖHM^Jürgen", "Bohm^Jurgen"),
+    ("BO\u0308HM^Ju\u0308rgen", "BOEHM^Juergen"),
     ("GROSS^Ute", "GROß^Ute"),
     ("CÉLIE^André", "Celie^Andre"),
     ("SØRENSEN^Søren", "SORENSEN^SOREN"),

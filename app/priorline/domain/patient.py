@@ -83,6 +83,7 @@ def names_agree(ours: str, theirs: str) -> bool | None:
 @lru_cache(maxsize=4096)
 def _spellings(group: str) -> tuple[_Spelling, ...]:
     """The ways to write one representation of a name: with ü as u, and as ue."""
+    group = unicodedata.normalize("NFC", group)
     texts = (group,) if group.isascii() else dict.fromkeys((group, group.translate(GERMAN_LETTERS)))
     return tuple(spelling for spelling in map(_spelling, texts) if spelling.words)
 
@@ -108,9 +109,9 @@ def _agree(one: _Spelling, other: _Spelling) -> bool:
     if one.joined and one.joined == other.joined:
         return _cover(one.given, other.given)
     # A family name alone can be within a double name; names in the wrong fields agree only where all words do.
-    shared = any(len(word) > 1 and word in other.family for word in one.family)
-    whole = sorted(one.words) == sorted(other.words) and all(len(word) > 1 for word in one.words)
-    return whole or (shared and _cover(one.words, other.words))
+    if any(len(word) > 1 and word in other.family for word in one.family):
+        return _cover(one.words, other.words)
+    return sorted(one.words) == sorted(other.words) and all(len(word) > 1 for word in one.words)
 
 
 def _cover(one: Sequence[str], other: Sequence[str]) -> bool:
