@@ -1,29 +1,23 @@
 """A workstation between small demo hospitals, for journeys through the window."""
 
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import date
 from pathlib import Path
 
-import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from priorline.archives.demo import story
-from priorline.archives.demo.hospitals import DemoHospitals
-from priorline.config import CacheSettings, HospitalSettings, Settings
+from priorline.config import Settings
 from priorline.desk import theme
 from priorline.desk.main import build_window
 from priorline.desk.viewer.content import PaneState
 from priorline.desk.viewer.pane import Pane
 from priorline.desk.window import Window
 from priorline.work.launch import Launch
+from small_hospitals import CURRENT, TODAY
 
 PATIENCE = 60_000
-TODAY = date(2026, 11, 24)
-CURRENT = story.current_study(TODAY)
 FILM = story.CHEST_2019
 NAMESAKE = story.NAMESAKE_CHEST
 STUDIES = {study.study_uid for one in story.hospitals(TODAY) for study in one.studies} - {NAMESAKE.study_uid}
@@ -42,38 +36,6 @@ def launch_of(person: story.Person, study_uid: str = "") -> Launch:
 
 
 LAUNCH = launch_of(story.PATIENT, CURRENT.study_uid)
-
-
-@dataclass
-class TinyPictures:
-    """Every pixel of an image is its number, so that each can be told from every other one.
-
-    Images of the current study above `gate_at` wait for the gate.
-    """
-
-    gate_at: int = 10**6
-    gate: threading.Event = field(default_factory=threading.Event)
-
-    def __call__(self, spec: story.ImageSpec) -> np.ndarray:
-        if spec.picture is story.Picture.TRAUMA_CT and spec.number > self.gate_at:
-            assert self.gate.wait(60)
-        signed = spec.picture.value.endswith("ct")
-        kind = np.uint8 if spec.picture is story.Picture.ABDOMEN_US else np.int16 if signed else np.uint16
-        return np.full((16, 16), spec.number, kind)
-
-
-def small_hospitals(pictures: TinyPictures) -> DemoHospitals:
-    """The hospitals of the story, all answering at once."""
-    return DemoHospitals(pictures, [replace(one, find_delay=0.0) for one in story.hospitals(TODAY)])
-
-
-def settings_of(hospitals: DemoHospitals, cache: Path) -> Settings:
-    """A configuration with these hospitals."""
-    peers = tuple(
-        HospitalSettings(name=one.name, ae_title=one.ae_title, host=one.host, port=one.port)
-        for one in hospitals.running
-    )
-    return Settings(cache=CacheSettings(directory=str(cache), key="file"), hospital=peers)
 
 
 def open_window(qtbot: QtBot, settings: Settings, folder: Path) -> Window:

@@ -17,43 +17,37 @@ from priorline.desk.viewer.pane import Pane
 from priorline.desk.window import Window
 from priorline.imaging.instance import InstanceHeader
 from priorline.work.demo_hospitals import DemoPeers
+from small_hospitals import CURRENT, SmallHospitals
 from stations import (
-    CURRENT,
     FILM,
     LAUNCH,
     NAMESAKE,
-    TinyPictures,
     all_texts,
     is_shown,
     is_whole,
     launch_of,
     open_window,
-    settings_of,
-    small_hospitals,
     until,
 )
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="only on Linux"),
-    # What the hospitals' side says when a courier is killed in the middle of a word.
-    pytest.mark.allowed_logs("Connection (closed|reset)", "C-STORE sub-operation failed", "no attribute 'Status'"),
-]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="only on Linux")
 
 
 @pytest.fixture
-def pictures() -> Iterator[TinyPictures]:
-    pictures = TinyPictures()
-    yield pictures
-    pictures.gate.set()
+def hospitals(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SmallHospitals]:
+    """With `gated` as parameter, the later images of the CT wait for the gate."""
+    with SmallHospitals(tmp_path, getattr(request, "param", None)) as running:
+        yield running
+
+
+gated = pytest.mark.parametrize("hospitals", [40], indirect=True, ids=["gated"])
 
 
 @pytest.fixture
-def window(qtbot: QtBot, pictures: TinyPictures, tmp_path: Path) -> Iterator[Window]:
-    with small_hospitals(pictures) as hospitals:
-        window = open_window(qtbot, settings_of(hospitals, tmp_path), tmp_path)
-        yield window
-        window.close()
-        pictures.gate.set()
+def window(qtbot: QtBot, hospitals: SmallHospitals, tmp_path: Path) -> Iterator[Window]:
+    window = open_window(qtbot, hospitals.settings(tmp_path), tmp_path)
+    yield window
+    window.close()
 
 
 def current_of(window: Window) -> Pane:
@@ -118,20 +112,21 @@ def test_daily_business_goes_on_when_courier_and_decoders_are_killed(qtbot: QtBo
     assert not {courier, *decoders} & set(window._bridge.helper_pids())
 
 
-def test_the_courier_is_killed_while_the_ct_arrives(qtbot: QtBot, window: Window, pictures: TinyPictures) -> None:
-    pictures.gate_at = 40
+@gated
+def test_the_courier_is_killed_while_the_ct_arrives(qtbot: QtBot, window: Window, hospitals: SmallHospitals) -> None:
     window.launch(LAUNCH)
     until(qtbot, lambda: is_shown(current_of(window), CURRENT.study_uid))
     assert not current_of(window).content.complete
     os.kill(window._bridge.helper_pids()[0], signal.SIGKILL)
-    pictures.gate.set()
+    hospitals.open_gate()
     until(qtbot, lambda: is_searched(window) and is_whole(window, CURRENT.study_uid))
     until(qtbot, lambda: current_of(window).content.complete)
     go_to(qtbot, window, Qt.Key.Key_End, CURRENT.images)
 
 
+@gated
 def test_another_patient_while_answers_are_in_flight(
-    qtbot: QtBot, window: Window, pictures: TinyPictures, monkeypatch: pytest.MonkeyPatch
+    qtbot: QtBot, window: Window, hospitals: SmallHospitals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even a namesake with the same number: from the moment of the switch, nothing of the first is painted."""
     painted: list[InstanceHeader] = []
@@ -143,7 +138,6 @@ def test_another_patient_while_answers_are_in_flight(
         return real(pane, array, mapping, header, *more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Pane, "set_frame", set_frame)
-    pictures.gate_at = 40
     window.launch(LAUNCH)
     until(qtbot, lambda: is_shown(current_of(window), CURRENT.study_uid))
     for _ in range(10):
@@ -153,7 +147,7 @@ def test_another_patient_while_answers_are_in_flight(
     window.launch(launch_of(story.NAMESAKE, NAMESAKE.study_uid))
     assert current_of(window).frame is None
     assert prior_of(window).frame is None
-    pictures.gate.set()
+    hospitals.open_gate()
     assert window.case is not None
     window.case.changed.connect(lambda: words.update(all_texts(window)))
     until(qtbot, lambda: is_searched(window) and is_shown(current_of(window), NAMESAKE.study_uid))
@@ -166,8 +160,8 @@ def test_another_patient_while_answers_are_in_flight(
     until(qtbot, lambda: is_whole(window, CURRENT.study_uid) and is_shown(current_of(window), CURRENT.study_uid))
 
 
-def test_no_patient_while_answers_are_in_flight(qtbot: QtBot, window: Window, pictures: TinyPictures) -> None:
-    pictures.gate_at = 40
+@gated
+def test_no_patient_while_answers_are_in_flight(qtbot: QtBot, window: Window, hospitals: SmallHospitals) -> None:
     window.launch(LAUNCH)
     until(qtbot, lambda: is_shown(current_of(window), CURRENT.study_uid))
     for _ in range(10):
@@ -175,7 +169,7 @@ def test_no_patient_while_answers_are_in_flight(qtbot: QtBot, window: Window, pi
     qtbot.waitUntil(window.isActiveWindow)
     qtbot.keyClick(current_of(window), Qt.Key.Key_O, Qt.KeyboardModifier.ControlModifier)
     assert window.case is None
-    pictures.gate.set()
+    hospitals.open_gate()
     qtbot.wait(500)
     assert current_of(window).frame is None
     assert window.list.rows.total() == 0
@@ -183,10 +177,10 @@ def test_no_patient_while_answers_are_in_flight(qtbot: QtBot, window: Window, pi
     assert not any("JANSEN" in text for text in all_texts(window))
 
 
+@gated
 def test_closing_in_the_middle_of_everything_leaves_nothing(
-    qtbot: QtBot, window: Window, pictures: TinyPictures
+    qtbot: QtBot, window: Window, hospitals: SmallHospitals
 ) -> None:
-    pictures.gate_at = 40
     window.launch(LAUNCH)
     until(qtbot, lambda: is_shown(current_of(window), CURRENT.study_uid))
     pids = window._bridge.helper_pids()

@@ -12,28 +12,26 @@ from priorline.config import Settings
 from priorline.desk.journey import is_searched
 from priorline.desk.window import Window
 from priorline.domain.study import HospitalState
+from small_hospitals import CURRENT, SmallHospitals
 from stations import (
-    CURRENT,
     FILM,
     LAUNCH,
     NAMESAKE,
     STUDIES,
-    TinyPictures,
     all_texts,
     is_shown,
     is_whole,
     launch_of,
     open_window,
-    settings_of,
-    small_hospitals,
     until,
 )
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with small_hospitals(TinyPictures()) as hospitals:
-        yield settings_of(hospitals, tmp_path_factory.mktemp("unused"))
+    folder = tmp_path_factory.mktemp("hospitals")
+    with SmallHospitals(folder) as hospitals:
+        yield hospitals.settings(folder)
 
 
 @pytest.fixture

@@ -5,20 +5,17 @@ import queue
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 
 from priorline.archives.demo import story
-from priorline.archives.demo.hospitals import DemoHospitals
 from priorline.cache.verify import verify
-from priorline.config import CacheSettings, HospitalSettings, Settings
+from priorline.config import Settings
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import FetchState, HospitalState, StudyAnswer
 from priorline.work.courier import BUG
@@ -46,47 +43,20 @@ from priorline.work.messages import (
     decode_courier_event,
 )
 from priorline.work.session import open_store
+from small_hospitals import CURRENT, TODAY, SmallHospitals
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="only on Linux"),
-    # What the hospitals' side says when a courier is killed in the middle of a word.
-    pytest.mark.allowed_logs("Connection (closed|reset)", "C-STORE sub-operation failed", "no attribute 'Status'"),
-]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="only on Linux")
 
 PATIENCE = 60.0
-TODAY = date(2026, 11, 24)
-CURRENT = story.current_study(TODAY)
 PATIENT = Patient(Identifier("999990007", "NLMINBIZA"), "JANSEN^Piet^^van der", date(1970, 3, 14), "M")
 # Images of the current study that come before the gate is opened.
 BEFORE_THE_GATE = 40
 
 
-@dataclass
-class Gate:
-    """Computes tiny images; those of the current study stop at a gate in the middle."""
-
-    opened: threading.Event = field(default_factory=threading.Event)
-
-    def __call__(self, spec: story.ImageSpec) -> np.ndarray:
-        if spec.picture is story.Picture.TRAUMA_CT and spec.number > BEFORE_THE_GATE:
-            assert self.opened.wait(PATIENCE)
-        kind = np.int16 if spec.picture.value.endswith("ct") else np.uint16
-        return np.full((8, 8), spec.number, np.uint8 if spec.picture is story.Picture.ABDOMEN_US else kind)
-
-
 @pytest.fixture
-def gate() -> Iterator[Gate]:
-    gate = Gate()
-    yield gate
-    gate.opened.set()
-
-
-@pytest.fixture
-def hospitals(gate: Gate) -> Iterator[DemoHospitals]:
-    chosen = [one for one in story.hospitals(TODAY) if one.find_delay == 0.0]
-    with DemoHospitals(gate, chosen) as running:
+def hospitals(tmp_path: Path) -> Iterator[SmallHospitals]:
+    with SmallHospitals(tmp_path, BEFORE_THE_GATE) as running:
         yield running
-        gate.opened.set()
 
 
 @dataclass
@@ -128,16 +98,12 @@ Open = Callable[..., Desk]
 
 
 @pytest.fixture
-def settings(tmp_path: Path, hospitals: DemoHospitals) -> Settings:
-    peers = tuple(
-        HospitalSettings(name=one.name, ae_title=one.ae_title, host=one.host, port=one.port)
-        for one in hospitals.running
-    )
-    return Settings(cache=CacheSettings(directory=str(tmp_path / "cache"), key="file"), hospital=peers)
+def settings(tmp_path: Path, hospitals: SmallHospitals) -> Settings:
+    return hospitals.settings(tmp_path / "cache")
 
 
 @pytest.fixture
-def open_desk(tmp_path: Path, settings: Settings, gate: Gate) -> Iterator[Open]:
+def open_desk(tmp_path: Path, settings: Settings) -> Iterator[Open]:
     opened: list[Desk] = []
 
     def open_one() -> Desk:
@@ -204,7 +170,7 @@ def test_a_fetch_from_an_unknown_hospital_is_refused(open_desk: Open) -> None:
 
 
 def test_killed_in_the_middle_of_a_fetch_the_study_ends_whole(
-    open_desk: Open, gate: Gate, settings: Settings, tmp_path: Path
+    open_desk: Open, hospitals: SmallHospitals, settings: Settings, tmp_path: Path
 ) -> None:
     desk = open_desk()
     current = desk.find_current()
@@ -212,7 +178,7 @@ def test_killed_in_the_middle_of_a_fetch_the_study_ends_whole(
     desk.until_some_arrived(2)
     first = desk.courier.pid
     os.kill(first, signal.SIGKILL)
-    gate.opened.set()
+    hospitals.open_gate()
     ended = desk.until_the_end(2)[-1]
     assert isinstance(ended, FetchEnded)
     assert (ended.report.state, ended.report.received) == (FetchState.COMPLETE, CURRENT.images)
@@ -232,7 +198,7 @@ def test_killed_in_the_middle_of_a_fetch_the_study_ends_whole(
     assert report.checked == CURRENT.images
 
 
-def test_killed_twice_the_fetch_fails_and_the_next_one_ends_whole(open_desk: Open, gate: Gate) -> None:
+def test_killed_twice_the_fetch_fails_and_the_next_one_ends_whole(open_desk: Open, hospitals: SmallHospitals) -> None:
     desk = open_desk()
     current = desk.find_current()
     desk.courier.send(Fetch(2, current))
@@ -245,7 +211,7 @@ def test_killed_twice_the_fetch_fails_and_the_next_one_ends_whole(open_desk: Ope
     assert desk.courier.pid != first
     desk.courier.kill()
     assert isinstance(desk.until_the_end(2)[-1], RequestFailed)
-    gate.opened.set()
+    hospitals.open_gate()
     desk.courier.send(Fetch(4, current))
     ended = desk.until_the_end(4)[-1]
     assert isinstance(ended, FetchEnded)
@@ -265,7 +231,7 @@ def test_killed_in_the_middle_of_a_search_every_hospital_still_ends(open_desk: O
     }
 
 
-def test_a_stopped_fetch_keeps_what_came(open_desk: Open, gate: Gate) -> None:
+def test_a_stopped_fetch_keeps_what_came(open_desk: Open, hospitals: SmallHospitals) -> None:
     desk = open_desk()
     current = desk.find_current()
     desk.courier.send(Fetch(2, current))
@@ -273,7 +239,7 @@ def test_a_stopped_fetch_keeps_what_came(open_desk: Open, gate: Gate) -> None:
     desk.courier.tell(Cancel(2))
     desk.courier.send(AskPresence(3, (current.study_uid, "1.2.3")))
     presence = desk.until_the_end(3)[-1]
-    gate.opened.set()
+    hospitals.open_gate()
     ended = desk.until_the_end(2)[-1]
     assert isinstance(ended, FetchEnded)
     assert ended.report.state is FetchState.PARTIAL
