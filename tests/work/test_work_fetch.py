@@ -1,6 +1,7 @@
 """One study from an archive into a real cache, where the archive and the disk do all that they may do."""
 
 import errno
+import itertools
 import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
@@ -290,9 +291,10 @@ def test_an_unreadable_object_is_counted_as_failed(bench: Bench) -> None:
 
 
 def test_stopping_keeps_what_came(bench: Bench) -> None:
-    report = bench.fetch(Script(), cancelled=lambda: len(bench.told) >= 16)
+    asked = itertools.count()
+    report = bench.fetch(Script(), cancelled=lambda: next(asked) >= 16)
     assert report.state is FetchState.PARTIAL
-    assert 16 <= report.received < IMAGES
+    assert 0 < report.received < IMAGES
     assert "Stopped." in report.message
     bench.assert_honest(report)
 

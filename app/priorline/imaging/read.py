@@ -9,12 +9,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag, Tag
 
 from priorline.domain.patient import Identifier, Patient
 from priorline.errors import NotDicom
@@ -137,10 +139,17 @@ def header_of(whole: Outline, ds: Dataset, frame: int = 0) -> InstanceHeader:
     )
 
 
+@lru_cache(maxsize=256)
+def _tag(keyword: str) -> BaseTag:
+    return Tag(keyword)
+
+
 def raw(ds: Dataset, keyword: str) -> Any:
     """The value of an element, None where it is missing or cannot be understood."""
     try:
-        return ds.get(keyword)
+        # By tag: pydicom looks a keyword up at every call.
+        tag = _tag(keyword)
+        return ds[tag].value if tag in ds else None
     except PYDICOM_FAULTS:
         return None
 

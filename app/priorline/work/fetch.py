@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import msgspec
@@ -19,6 +20,7 @@ from priorline.work.arrival import difference
 # Instances become durable in groups: a cache owes no fsync per instance, the viewer is owed the first at once.
 GROUP_INSTANCES = 16
 GROUP_SECONDS = 0.3
+Group = list[tuple[StoredInstance, InstanceHeader]]
 encode_header = msgspec.msgpack.Encoder().encode
 decode_header = msgspec.msgpack.Decoder(InstanceHeader).decode
 
@@ -63,7 +65,9 @@ class StudyFetch:
         self._archive, self._store, self._study = archive, store, study
         self._on_arrived, self._cancelled, self._own_title = on_arrived, cancelled, own_title
         self._progress = Progress()
-        self._waiting: list[tuple[StoredInstance, InstanceHeader]] = []
+        self._waiting: Group = []
+        self._committer: ThreadPoolExecutor | None = None
+        self._committing: Future[None] | None = None
         self._to_begin: int | None = None
         self._wanted: _Wanted | None = None
         self._committed_at = 0.0
@@ -104,16 +108,23 @@ class StudyFetch:
         self._to_begin = wanted.study_count
         if here:
             self._begin()
-        for part in wanted.parts(here):
-            summary = self._archive.retrieve(uid, part.series_uid, part.classes, self._take, self._cancelled)
-            progress.failed += summary.failed
-            if summary.cancelled:
-                progress.reasons["Stopped."] = None
-                break
-        self._commit()
+        # Making a group durable waits for the disk; the archive goes on sending meanwhile.
+        with ThreadPoolExecutor(1, thread_name_prefix="commit") as self._committer:
+            self._retrieve(wanted.parts(here))
+        self._settle_commit()
+        self._commit(self._taken_waiting())
         whole = self._store.finish_fetch(uid, complete=wanted.is_study_in(self._here("")))
         # A group that was lost is found out by the store, and counts as not complete here too.
         return wanted.is_in(self._here(wanted.series_uid)) and (whole or bool(wanted.series_uid))
+
+    def _retrieve(self, parts: "list[_Part]") -> None:
+        uid = self._study.study_uid
+        for part in parts:
+            summary = self._archive.retrieve(uid, part.series_uid, part.classes, self._take, self._cancelled)
+            self._progress.failed += summary.failed
+            if summary.cancelled:
+                self._progress.reasons["Stopped."] = None
+                break
 
     def _begin(self) -> None:
         """Note the fetch in the cache; only when something is there to be noted for."""
@@ -147,19 +158,31 @@ class StudyFetch:
             self._commit_when_due()
 
     def _commit_when_due(self) -> None:
-        due = time.monotonic() - self._committed_at > GROUP_SECONDS
-        if due or len(self._waiting) >= GROUP_INSTANCES:
-            self._commit()
+        """Start making the group durable, unless the one before is still on its way to the disk."""
+        due = time.monotonic() - self._committed_at > GROUP_SECONDS or len(self._waiting) >= GROUP_INSTANCES
+        busy = self._committing is not None and not self._committing.done()
+        if self._committer is not None and due and not busy:
+            self._settle_commit()
+            self._committed_at = time.monotonic()
+            self._committing = self._committer.submit(self._commit, self._taken_waiting())
 
-    def _commit(self) -> None:
-        self._store.commit()
-        self._tell(lambda _instance: True)
+    def _settle_commit(self) -> None:
+        """Raise what the last group met."""
+        committing, self._committing = self._committing, None
+        if committing is not None:
+            committing.result()
 
-    def _tell(self, is_here: Callable[[StoredInstance], bool]) -> None:
-        self._committed_at = time.monotonic()
-        progress = self._progress
+    def _taken_waiting(self) -> Group:
         waiting, self._waiting = self._waiting, []
-        for instance, header in waiting:
+        return waiting
+
+    def _commit(self, group: Group) -> None:
+        self._store.commit()
+        self._tell(group, lambda _instance: True)
+
+    def _tell(self, group: Group, is_here: Callable[[StoredInstance], bool]) -> None:
+        progress = self._progress
+        for instance, header in group:
             if is_here(instance):
                 progress.stored += 1
                 here = progress.already + progress.stored
@@ -175,7 +198,7 @@ class StudyFetch:
             self._progress.held = self._progress.already + self._progress.stored
             return str(problem)
         handles = {one.handle for one in stored}
-        self._tell(lambda instance: instance.handle in handles)
+        self._tell(self._taken_waiting(), lambda instance: instance.handle in handles)
         uids = self._wanted.uids if self._wanted else None
         ours = (one for one in stored if series_uid in ("", one.series_uid))
         self._progress.held = sum(uids is None or one.sop_uid in uids for one in ours)
