@@ -82,6 +82,9 @@ class ScriptedBridge(QObject):
     def want_frame_later(self, _key: str, _ticket: Ticket, _frame: int) -> int:
         return self.next_number()
 
+    def forget_later(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -52,6 +52,10 @@ class Bridge(QObject):
         self._decoders.want_later(key, Wish(number, ticket, frame))
         return number
 
+    def forget_later(self) -> None:
+        """Nobody will look for what was asked for by `want_frame_later`."""
+        self._decoders.forget_later()
+
     def helper_pids(self) -> tuple[int, ...]:
         """Process numbers of courier and decoders."""
         return (self._courier.pid, *self._decoders.pids)

@@ -33,6 +33,7 @@ class Comparison(QObject):
         self.splitter = QSplitter(Qt.Orientation.Horizontal, parent)
         self.splitter.setChildrenCollapsible(False)
         self.splitter.setHandleWidth(2)
+        self._bridge = bridge
         self._frames = FrameCache()
         self._case: Case | None = None
         self.current = self._make("current", bridge)
@@ -44,6 +45,7 @@ class Comparison(QObject):
         """No patient: nothing of the last one stays on the screen or in memory."""
         self._case = None
         self._frames.clear()
+        self._bridge.forget_later()
         for presenter in (self.current, self.prior):
             presenter.clear()
             presenter.pane.show()

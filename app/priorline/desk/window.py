@@ -88,6 +88,8 @@ class Window(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """As Qt defines it: helpers end with the window."""
+        # Ending a helper that hangs takes some seconds; nobody should look at a dead window meanwhile.
+        self.hide()
         self._end_case()
         self._bridge.close()
         super().closeEvent(event)
