@@ -81,7 +81,7 @@ def _application(*, headless: bool) -> QApplication:
 
 def _show(app: QApplication, window: Window) -> int:
     _end_on_signals(window.close)
-    window.show()
+    window.showMaximized()
     return app.exec()
 
 
