@@ -32,7 +32,7 @@ class DicomPeer:
     """A DICOM node of a hospital: whom to call, how many associations it stands at once and how long to wait.
 
     `name` is the hospital as the user sees it; `patient_id_issuer` issues the numbers that come without an issuer;
-    `retrieve` is "auto", "c-get" or "c-move", as configured.
+    `rows_max` answers are taken of one search; `retrieve` is "auto", "c-get" or "c-move", as configured.
     """
 
     name: str
@@ -43,6 +43,7 @@ class DicomPeer:
     associations: int = 4
     timeouts: Timeouts = field(default=Timeouts())
     patient_id_issuer: str = ""
+    rows_max: int = 2000
     retrieve: str = "auto"
 
 

@@ -26,7 +26,6 @@ from priorline.errors import ArchiveBroken, ArchiveRefused, UsageError
 
 MODEL = str(StudyRootQueryRetrieveInformationModelFind)
 SYNTAXES = ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"]
-ROWS_MAX = 2000
 BATCH = 20
 STUDY_KEYS = (
     "PatientID IssuerOfPatientID PatientName PatientBirthDate PatientSex StudyInstanceUID StudyDate StudyTime "
@@ -147,15 +146,15 @@ def _told_by_images(session: Session, study_uid: str, series_uid: str, keyword: 
     keys = sorted({"SOPInstanceUID", keyword})
     identifier = identifier_of("IMAGE", keys, StudyInstanceUID=study_uid, SeriesInstanceUID=series_uid)
     try:
-        rows = list(rows_of(session, identifier, Tally(), limit=None))
+        rows = list(rows_of(session, identifier, Tally(), bounded=False))
     except ArchiveRefused:
         return set()
     ours = [row for row in rows if row.uid("SeriesInstanceUID") in ("", series_uid)]
     return {row.uid(keyword) for row in ours} - {""}
 
 
-def rows_of(session: Session, identifier: Dataset, tally: Tally, limit: int | None = ROWS_MAX) -> Iterator[Row]:
-    """Pending answers until the final one; `tally` counts what cannot be read and says when the limit cut it."""
+def rows_of(session: Session, identifier: Dataset, tally: Tally, bounded: bool = True) -> Iterator[Row]:
+    """Pending answers until the final one; `tally` counts what cannot be read and whether the limit cut it."""
     limits = session.peer.timeouts
     session.watch.phase(Fault.STALLED, limits.progress, limits.query)
     session.limit_messages(IDENTIFIER_LENGTH_MAX)
@@ -169,7 +168,7 @@ def rows_of(session: Session, identifier: Dataset, tally: Tally, limit: int | No
         if answer.Status not in PENDING:
             break
         session.watch.progress()
-        if count == limit:
+        if bounded and count == session.peer.rows_max:
             tally.cut = True
             session.abandon()
             return
