@@ -380,6 +380,27 @@ def test_another_prior_ends_the_fetch_of_the_one_before(
     assert bridge.last(Cancel).number == slow
 
 
+def test_where_one_hospital_fails_the_next_holder_is_asked(
+    window: Window, bridge: ScriptedBridge, look: Callable[[Callable[[], bool]], None]
+) -> None:
+    number = launch(window, bridge)
+    bridge.tell(StudiesFound(number, (CT, replace(CT, hospital="B", images=2))))
+    absent(bridge)
+    look(lambda: bridge.count(Fetch) == 1)
+    first = bridge.last(Fetch)
+    assert first.study.hospital == "A"
+    pane = window.comparison.current.pane
+    bridge.tell(FetchEnded(first.number, FetchReport(CT.study_uid, "A", FetchState.FAILED, message="A is away.")))
+    assert (bridge.count(Fetch), bridge.last(Fetch).study.hospital) == (2, "B")
+    assert pane.content.state is PaneState.WAITING
+    second = bridge.last(Fetch).number
+    bridge.tell(FetchEnded(second, FetchReport(CT.study_uid, "B", FetchState.FAILED, message="B is away.")))
+    look(lambda: pane.content.message == "B is away.")
+    assert bridge.count(Fetch) == 2
+    window.comparison.open_current(window.case.current())  # type: ignore[union-attr,arg-type]
+    assert (bridge.count(Fetch), bridge.last(Fetch).study.hospital) == (3, "A")
+
+
 def test_no_hospital_stays_asking_when_the_question_failed(
     window: Window, bridge: ScriptedBridge, look: Callable[[Callable[[], bool]], None]
 ) -> None:

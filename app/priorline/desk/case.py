@@ -53,6 +53,7 @@ class Case(QObject):
         self._current_uid = ""
         self.reason = ""
         self._waiting: dict[str, TimelineStudy] = {}
+        self._holders: dict[str, list[StudyAnswer]] = {}
         # Many events in a moment are one change: the window redraws for what they add up to.
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
@@ -119,26 +120,31 @@ class Case(QObject):
         if uid not in self.presence:
             self._waiting[uid] = study
         elif uid not in self._fetches.values() and not self.is_whole(study):
-            self._start_fetch(study)
+            # A folder holds nothing more: all there is was taken in at once.
+            self._holders[uid] = [copy for copy in study.answers if copy.hospital in self._hospitals]
+            self._ask_next_holder(uid)
 
     def stop_fetch(self, study_uid: str) -> None:
         """Nobody looks at this study any more; what has arrived stays."""
         self._waiting.pop(study_uid, None)
+        self._holders.pop(study_uid, None)
         for number, uid in self._fetches.items():
             if uid == study_uid:
                 self._bridge.cancel(number)
 
-    def _start_fetch(self, study: TimelineStudy) -> None:
-        holder = next((copy for copy in study.answers if copy.hospital in self._hospitals), None)
-        if holder is None:
-            return  # A folder: all there is was taken in at once.
-        uid = study.study_uid
+    def _ask_next_holder(self, uid: str) -> bool:
+        """Retrieve from the next hospital that holds the study; false where none is left."""
+        if not self._holders.get(uid):
+            return False
+        holder = self._holders[uid].pop(0)
         here = self.presence.get(uid)
         number = self._bridge.next_number()
         self._fetches[number] = uid
-        self.fetching[uid] = (here.images if here else 0, study.images or 0)
+        self.fetching[uid] = (here.images if here else 0, holder.images or 0)
+        self.reports.pop(uid, None)
         self._bridge.send(Fetch(number, holder, reason=self.reason))
         self._change()
+        return True
 
     def close(self) -> None:
         """Stop everything that was asked for this patient."""
@@ -234,6 +240,8 @@ class Case(QObject):
     def _end_fetch(self, number: int, report: FetchReport) -> None:
         self._fetches.pop(number)
         self.fetching.pop(report.study_uid, None)
+        if report.state is not FetchState.COMPLETE and self._ask_next_holder(report.study_uid):
+            return
         self.reports[report.study_uid] = report
         self._bridge.send(AskPresence(self._bridge.next_number(), (report.study_uid,)))
         self.fetch_ended.emit(report)
