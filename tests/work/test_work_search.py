@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,14 @@ from priorline.audit.trail import AuditTrail
 from priorline.config import HospitalSettings
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import HospitalReport, HospitalState, SeriesAnswer, StudyAnswer
-from priorline.errors import ArchiveBroken, ArchiveRefused, ArchiveTimedOut, ArchiveUnreachable, UsageError
+from priorline.errors import (
+    ArchiveBroken,
+    ArchiveRefused,
+    ArchiveTimedOut,
+    ArchiveUnreachable,
+    EnvironmentFault,
+    UsageError,
+)
 from priorline.work.hospitals import Hospital
 from priorline.work.search import Listener, find_current, find_holders, search
 
@@ -249,3 +257,20 @@ def test_holders_have_the_most_complete_first_and_silence_is_told(trail: AuditTr
     holders = find_holders(hospitals, "1.2.3.1", trail)
     assert [one.name for one, _study in holders.found] == ["Many", "Few"]
     assert holders.problems == ("Off cannot be reached.",)
+
+
+def test_hospitals_that_disagree_about_the_current_study_decide_nothing(trail: AuditTrail) -> None:
+    ours = study("A", 1)
+    ours = replace(ours, patient=replace(WHO, birth_date=date(1950, 1, 1)))
+    theirs = replace(study("B", 1), patient=replace(WHO, birth_date=date(1901, 1, 1)))
+    hospitals = [hospital(Scripted("A", [ours])), hospital(Scripted("B", [theirs]))]
+    with pytest.raises(EnvironmentFault, match="disagree"):
+        find_current(hospitals, ours.study_uid, trail)
+
+
+def test_of_hospitals_that_agree_the_first_configured_one_counts(trail: AuditTrail) -> None:
+    other_number = replace(study("B", 1), patient=replace(WHO, identifier=Identifier("B-9", "B")))
+    hospitals = [hospital(Scripted("A", [study("A", 1)])), hospital(Scripted("B", [other_number]))]
+    found = find_current(hospitals, study("A", 1).study_uid, trail)
+    assert found is not None
+    assert found.hospital == "A"

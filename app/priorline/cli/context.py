@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Protocol
 
+import msgspec
 import typer
 
 from priorline import config
@@ -59,11 +60,11 @@ Reason = Annotated[str, typer.Option(help="Why the patient is looked up; kept in
 
 def read_launch(request: str, **named: str) -> Launch | None:
     """A launch from options or from a request; None where nothing at all was given."""
+    given = {name: value for name, value in named.items() if value}
     if request:
-        return parse_request(_read_request(request))
-    if not any(named.values()):
-        return None
-    return Launch(**named).checked()
+        # Options stand beside a request and go before what it says.
+        return msgspec.structs.replace(parse_request(_read_request(request)), **given).checked()
+    return Launch(**given).checked() if given else None
 
 
 def _read_request(request: str) -> str:

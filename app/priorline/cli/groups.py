@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from priorline.cli import context as given
@@ -159,9 +160,12 @@ def config_check(context: typer.Context, as_json: JsonOption = False) -> int:
 
 
 @config_app.command("show")
-def config_show(context: typer.Context) -> int:
-    """The settings in force, as JSON; there are no secrets in them."""
-    print_json(setup_of(context).settings())
+def config_show(context: typer.Context, as_json: JsonOption = False) -> int:
+    """The settings in force, as JSON; no secrets and no patient numbers are in it."""
+    shown = msgspec.to_builtins(setup_of(context).settings())
+    for hospital in shown["hospital"]:
+        hospital["patient_id"] = dict.fromkeys(("(not shown)",) * bool(hospital["patient_id"]), "")
+    print_json(shown)
     return OK
 
 

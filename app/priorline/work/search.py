@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from priorline.archives.base import FindSummary
 from priorline.audit.trail import AuditEvent, AuditTrail
+from priorline.domain.identity import Identity, compare
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import HospitalReport, HospitalState, StudyAnswer
 from priorline.errors import (
@@ -18,6 +19,9 @@ from priorline.errors import (
     UsageError,
 )
 from priorline.work.hospitals import Hospital
+
+# How long a hospital that has the current study may be contradicted by others before it is believed.
+SECOND_OPINION_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +57,13 @@ def search(
 
 
 def find_current(hospitals: Sequence[Hospital], study_uid: str, trail: AuditTrail) -> StudyAnswer | None:
-    """The study with this UID from the first hospital that has it; all are asked at once."""
-    found: list[StudyAnswer] = []
-    wanted = threading.Event()
+    """The study with this UID, from the first hospital in the configuration that has it; all are asked at once.
+
+    It decides whose studies are looked for, so those that answer soon after the first are heard too; raises
+    EnvironmentFault where they name different people.
+    """
+    found: dict[str, StudyAnswer] = {}
+    somebody = threading.Event()
 
     def look(hospital: Hospital) -> None:
         try:
@@ -63,15 +71,26 @@ def find_current(hospitals: Sequence[Hospital], study_uid: str, trail: AuditTrai
         except EnvironmentFault:
             return  # The search that follows gives this hospital its state.
         if answer is not None:
-            found.append(answer)
-            wanted.set()
+            found[hospital.name] = answer
+            somebody.set()
 
     lanes = [threading.Thread(target=look, args=(hospital,), daemon=True) for hospital in hospitals]
     for lane in lanes:
         lane.start()
-    while not wanted.wait(0.02) and any(lane.is_alive() for lane in lanes):
+    while not somebody.wait(0.02) and any(lane.is_alive() for lane in lanes):
         pass
-    return found[0] if found else None
+    until = time.monotonic() + SECOND_OPINION_SECONDS
+    for lane in lanes:
+        lane.join(max(0.0, until - time.monotonic()))
+    answers = [found[hospital.name] for hospital in hospitals if hospital.name in found]
+    if any(_contradicts(answers[0].patient, other.patient) for other in answers[1:]):
+        raise EnvironmentFault("Hospitals disagree about whose study this is; give the patient's number instead.")
+    return answers[0] if answers else None
+
+
+def _contradicts(one: Patient, other: Patient) -> bool:
+    """Whether two descriptions cannot be one person, whatever numbers their hospitals gave."""
+    return compare(replace(one, identifier=other.identifier), other).outcome is Identity.CONFLICT
 
 
 @dataclass(frozen=True, slots=True)
