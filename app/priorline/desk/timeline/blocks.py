@@ -1,6 +1,6 @@
 """All studies as blocks: what lies in which lane, where for which scale, and which study is under a pixel."""
 
-from collections import Counter
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,25 +10,44 @@ from PySide6.QtCore import QRectF
 from priorline.desk import theme
 from priorline.desk.timeline.lanes import LaneBy, groups, lane_numbers, lanes
 from priorline.desk.timeline.looks import SHARES, Look
-from priorline.desk.timeline.places import WIDTH, Floats, Ints, LanePlaces, place
+from priorline.desk.timeline.places import WIDTH, Floats, LanePlaces, place
 from priorline.desk.timeline.rows import Presence, TimelineRow
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What is drawn in one box (pixels of the scene): one study, or several that share it."""
+    """What is drawn in one box (pixels of the scene): one study, or several that share it.
 
-    rows: tuple[TimelineRow, ...]
+    It stands for `count` rows of its lane from `start` on, the newest first.
+    """
+
+    blocks: "Blocks"
+    lane: int
+    start: int
+    count: int
     box: QRectF
+
+    @property
+    def rows(self) -> tuple[TimelineRow, ...]:
+        """The studies in it, the newest first."""
+        numbers = self.blocks.in_lane[self.lane][self.start : self.start + self.count]
+        return tuple(self.blocks.rows[number] for number in numbers)
 
     @property
     def row(self) -> TimelineRow:
         """The newest study in it."""
-        return self.rows[0]
+        return self.blocks.rows[self.blocks.in_lane[self.lane][self.start]]
+
+    def has(self, lane: int, place: int) -> bool:
+        """Whether the row at a place in a lane is in it."""
+        return lane == self.lane and self.start <= place < self.start + self.count
 
 
 class Blocks:
-    """The studies in their lanes; asking again for the same scale costs nothing."""
+    """The studies in their lanes; asking again for the same scale costs nothing.
+
+    `in_lane` has the numbers of the rows of each lane, the newest first, `undated` where those without a date start.
+    """
 
     def __init__(self, rows: Sequence[TimelineRow] = (), by: LaneBy = LaneBy.REGION) -> None:
         self.rows, self.by = tuple(rows), by
@@ -36,8 +55,13 @@ class Blocks:
         self.numbers = {row.study_uid: number for number, row in enumerate(self.rows)}
         self.lane_of = np.array(lane_numbers(rows, by, self.lanes), dtype=np.int64)
         self.days: Floats = np.array([row.when.toordinal() if row.when else np.nan for row in rows], dtype=float)
-        self._dated = [self._in_lane(number, dated=True) for number in range(len(self.lanes))]
-        self.undated = [self._in_lane(number, dated=False) for number in range(len(self.lanes))]
+        # Rows come newest first, those without a date last.
+        members = [np.flatnonzero(self.lane_of == lane) for lane in range(len(self.lanes))]
+        self._dated = [numbers[~np.isnan(self.days[numbers])] for numbers in members]
+        self.undated = [len(numbers) for numbers in self._dated]
+        self.in_lane: list[list[int]] = [numbers.tolist() for numbers in members]
+        states = np.array([_state(row) for row in rows], dtype=float).reshape(-1, 3)
+        self._sums = [_running_sums(states[numbers]) for numbers in members]
         self._special = np.array([row.current or row.suggested for row in rows], dtype=np.bool_)
         self._scale = 0.0
         self._prior = -1
@@ -48,6 +72,14 @@ class Blocks:
         """Whether any study has no date."""
         return bool(np.isnan(self.days).any())
 
+    def place_in_lane(self, study_uid: str) -> tuple[int, int]:
+        """Lane and place in it of a study, (-1, -1) where it is not on the line."""
+        number = self.numbers.get(study_uid)
+        if number is None:
+            return -1, -1
+        lane = int(self.lane_of[number])
+        return lane, bisect_left(self.in_lane[lane], number)
+
     def places(self, scale: float, prior_uid: str) -> list[LanePlaces]:
         """The blocks of all lanes at `scale` pixels a day."""
         prior = self.numbers.get(prior_uid, -1)
@@ -56,12 +88,18 @@ class Blocks:
             special = self._special.copy()
             if prior >= 0:
                 special[prior] = True
-            self._places = [place(self.days[rows], special[rows], rows, scale) for rows in self._dated]
+            self._places = [place(self.days[rows], special[rows], scale) for rows in self._dated]
         return self._places
 
-    def by_time(self) -> Ints:
-        """Numbers of all rows from old to new, those without a date first."""
-        return np.arange(len(self.rows))[::-1]
+    def look_of_several(self, block: Block, *, pointed: bool) -> Look:
+        """How a block is drawn that several studies share."""
+        sums, count = self._sums[block.lane], block.count
+        before, after = sums[block.start], sums[block.start + count]
+        # Four steps are enough to see, and keep the number of looks small.
+        share = round(4 * (after[0] - before[0]) / count) / 4
+        damaged, shut = after[1] > before[1], after[2] - before[2] == count
+        height = block.box.height()
+        return Look(WIDTH, height, str(count), theme.QUIET, share, damaged, shut, pile=True, pointed=pointed)
 
     def other_lanes(self, row: TimelineRow) -> Iterator[int]:
         """The lanes that a study also belongs to, but is not drawn in."""
@@ -70,23 +108,15 @@ class Blocks:
             if name != main and name in self.lanes:
                 yield self.lanes.index(name)
 
-    def _in_lane(self, lane: int, *, dated: bool) -> Ints:
-        # Rows come newest first, those without a date last.
-        return np.flatnonzero((self.lane_of == lane) & (np.isnan(self.days) != dated))
+
+def _state(row: TimelineRow) -> tuple[float, bool, bool]:
+    """What a block that several share shows of each: how much is here, damage, whether it is shut."""
+    return SHARES[row.presence], row.presence is Presence.DAMAGED, row.shut
 
 
-def look_of(rows: Sequence[TimelineRow], width: float, height: float, colour: str, *, pointed: bool) -> Look:
-    """How the block of one study, or of several, is drawn."""
-    if len(rows) == 1:
-        return look_of_row(rows[0], width, height, colour, pointed=pointed)
-    states = Counter(row.presence for row in rows)
-    share = sum(SHARES[state] * count for state, count in states.items()) / len(rows)
-    shut = all(row.shut for row in rows)
-    damaged = states[Presence.DAMAGED] > 0
-    # Five steps are enough to see, and keep the number of looks small.
-    return Look(
-        WIDTH, height, str(len(rows)), colour, round(share * 4) / 4, damaged, shut, pile=True, pointed=pointed
-    )
+def _running_sums(states: Floats) -> list[list[float]]:
+    sums: list[list[float]] = np.vstack([np.zeros((1, 3)), np.cumsum(states, axis=0)]).tolist()
+    return sums
 
 
 def look_of_row(row: TimelineRow, width: float, height: float, colour: str, *, pointed: bool) -> Look:

@@ -10,7 +10,7 @@ from PySide6.QtGui import QColor, QPainter, QPen
 from PySide6.QtWidgets import QStyleOptionGraphicsItem, QWidget
 
 from priorline.desk import theme
-from priorline.desk.timeline.blocks import Block, Blocks, colour_of, look_of
+from priorline.desk.timeline.blocks import Block, Blocks, colour_of, look_of_row
 from priorline.desk.timeline.looks import Looks
 from priorline.desk.timeline.places import WIDTH
 from priorline.desk.timeline.suggestion import draw_suggestion, place_label
@@ -35,6 +35,11 @@ class View:
     def dated(self) -> QRectF:
         """The part of the area where studies lie at their dates."""
         return self.area.adjusted(self.undated, 0, 0, 0)
+
+    @property
+    def block_height(self) -> float:
+        """How high a block is."""
+        return min(HEIGHT, self.lane - 5)
 
     def middle(self, lane: int) -> float:
         """The middle of a lane."""
@@ -71,15 +76,16 @@ class Canvas(pg.GraphicsObject):  # type: ignore[misc]
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setClipRect(view.area)
         self._draw_ground(painter, view)
-        self._seen = [*self._dated(view), *self._undated(view)]
+        dated, undated = self._dated(view), self._undated(view)
+        self._seen = [*undated, *dated]
+        pointed = self.blocks.place_in_lane(self.pointed_uid)
         self._draw_suggestion(painter, view)
         painter.setClipRect(view.dated)
-        dated = True
-        for block in self._seen:
-            if dated and block.row.when is None:
-                dated = False
-                painter.setClipRect(view.area)
-            self._draw_block(painter, block)
+        for block in dated:
+            self._draw_block(painter, block, pointed)
+        painter.setClipRect(view.area)
+        for block in undated:
+            self._draw_block(painter, block, pointed)
         self._draw_message(painter, view)
         painter.restore()
 
@@ -106,33 +112,46 @@ class Canvas(pg.GraphicsObject):  # type: ignore[misc]
         return tuple(self._seen)
 
     def _dated(self, view: View) -> list[Block]:
-        rows = self.blocks.rows
         found = []
         start, end = view.dated.left() - view.origin, view.area.right() - view.origin
+        height, half = view.block_height, view.block_height / 2
         for lane, places in enumerate(self.blocks.places(view.scale, self.prior_uid)):
-            for number in places.visible(start, end):
-                first, count = places.first[number], places.count[number]
-                members = tuple(rows[row] for row in places.rows[first : first + count].tolist())
-                left = view.origin + float(places.left[number])
-                found.append(Block(members, _box(view, left, lane, float(places.width[number]))))
+            seen = places.visible(start, end)
+            part = slice(seen.start, seen.stop)
+            first, count = places.first[part].tolist(), places.count[part].tolist()
+            left, width = (places.left[part] + view.origin).tolist(), places.width[part].tolist()
+            top = view.middle(lane) - half
+            for number, several, x, wide in zip(first, count, left, width, strict=True):
+                box = QRectF(x, top, wide, height)
+                found.append(Block(self.blocks, lane, number, several, box))
         return found
 
     def _undated(self, view: View) -> list[Block]:
-        left = view.area.left() + (UNDATED_PIXELS - WIDTH) / 2
+        left, height = view.area.left() + (UNDATED_PIXELS - WIDTH) / 2, view.block_height
+        lanes = zip(self.blocks.undated, self.blocks.in_lane, strict=True)
         return [
-            Block(tuple(self.blocks.rows[row] for row in numbers.tolist()), _box(view, left, lane, WIDTH))
-            for lane, numbers in enumerate(self.blocks.undated)
-            if numbers.size
+            Block(
+                self.blocks,
+                lane,
+                start,
+                len(numbers) - start,
+                QRectF(left, view.middle(lane) - height / 2, WIDTH, height),
+            )
+            for lane, (start, numbers) in enumerate(lanes)
+            if start < len(numbers)
         ]
 
-    def _draw_block(self, painter: QPainter, block: Block) -> None:
-        pointed = any(row.study_uid == self.pointed_uid for row in block.rows) if self.pointed_uid else False
-        colours = (colour_of(row, self.prior_uid) for row in block.rows)
-        colour = next((one for one in colours if one != theme.QUIET), theme.QUIET)
+    def _draw_block(self, painter: QPainter, block: Block, pointed: tuple[int, int]) -> None:
         box = block.box
-        look = look_of(block.rows, box.width(), box.height(), colour, pointed=pointed)
+        marked = block.has(*pointed)
+        if block.count == 1:
+            row = block.row
+            colour = colour_of(row, self.prior_uid)
+            look = look_of_row(row, box.width(), box.height(), colour, pointed=marked)
+        else:
+            look = self.blocks.look_of_several(block, pointed=marked)
         self._looks.draw(painter, look, box.left(), box.top())
-        if pointed and len(block.rows) == 1:
+        if marked and block.count == 1:
             self._draw_echoes(painter, block)
 
     def _draw_echoes(self, painter: QPainter, block: Block) -> None:
@@ -169,7 +188,7 @@ class Canvas(pg.GraphicsObject):  # type: ignore[misc]
         painter.drawText(_note(view, x - 46, 40), Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, TODAY)
 
     def _draw_suggestion(self, painter: QPainter, view: View) -> None:
-        singles = [block for block in self._seen if len(block.rows) == 1]
+        singles = [block for block in self._seen if block.count == 1]
         current = next((block for block in singles if block.row.current), None)
         lit = next((block for block in singles if block.row.suggested), None)
         if lit is None or current is None:
@@ -192,11 +211,6 @@ class Canvas(pg.GraphicsObject):  # type: ignore[misc]
 def today() -> float:
     """The reader's own calendar day, as days since year 1."""
     return float(date.today().toordinal())  # noqa: DTZ011 - the reader's own calendar day
-
-
-def _box(view: View, left: float, lane: int, width: float) -> QRectF:
-    height = min(HEIGHT, view.lane - 5)
-    return QRectF(left, view.middle(lane) - height / 2, width, height)
 
 
 def _note(view: View, left: float, width: float) -> QRectF:

@@ -124,8 +124,10 @@ def _paint_behind(painter: QPainter, look: Look, shape: QPainterPath, box: QRect
 
 
 def _paint_hatching(painter: QPainter, box: QRectF) -> None:
-    painter.setPen(QPen(QColor(theme.TROUBLE), 1.2))
+    colour = QColor(theme.TROUBLE)
+    colour.setAlpha(150)
+    painter.setPen(QPen(colour, 1.2))
     x = box.left()
     while x < box.right() + box.height():
         painter.drawLine(QPointF(x, box.top()), QPointF(x - box.height(), box.bottom()))
-        x += 6.0
+        x += 7.0

@@ -23,14 +23,13 @@ FARTHEST = 60.0
 class LanePlaces:
     """The blocks of one lane from right to left.
 
-    `left` and `width` are pixels; block k stands for the rows `rows[first[k]:first[k] + count[k]]`.
+    `left` and `width` are pixels; block k stands for the rows of the lane from `first[k]` on, `count[k]` of them.
     """
 
     left: Floats
     width: Floats
     first: Ints
     count: Ints
-    rows: Ints
 
     def visible(self, start: float, end: float) -> range:
         """The blocks that reach into the pixels from `start` to `end`."""
@@ -40,13 +39,8 @@ class LanePlaces:
         high = int(np.searchsorted(ascending, end, side="right"))
         return range(total - high, total - low)
 
-    def holding(self, row: int) -> int:
-        """The block of a row, -1 where it is not in this lane."""
-        found = np.flatnonzero(self.rows == row)
-        return int(np.searchsorted(self.first, found[0], side="right")) - 1 if found.size else -1
 
-
-def place(days: Floats, special: Flags, rows: Ints, scale: float) -> LanePlaces:
+def place(days: Floats, special: Flags, scale: float) -> LanePlaces:
     """Lay out one lane at `scale` pixels a day; `days` come newest first, `special` ones stay on their own.
 
     Blocks that overlap fan out to the left, the newest at its date. Where that would move one too far, those that
@@ -55,7 +49,8 @@ def place(days: Floats, special: Flags, rows: Ints, scale: float) -> LanePlaces:
     centre = days * scale
     total = len(days)
     if not total:
-        return LanePlaces(centre, centre, rows[:0], rows[:0], rows[:0])
+        none = np.zeros(0, dtype=np.int64)
+        return LanePlaces(centre, centre, none, none)
     starts = _starts_of_stretches(centre)
     lengths = np.diff(np.append(starts, total))
     width = np.zeros(total)
@@ -67,7 +62,7 @@ def place(days: Floats, special: Flags, rows: Ints, scale: float) -> LanePlaces:
     width[shared] = WIDTH
     first = _first_of_blocks(centre, shared, special) if shared.any() else np.arange(total)
     count = np.diff(np.append(first, total))
-    return LanePlaces(_fan_out(centre[first], width[first]), width[first], first, count, rows)
+    return LanePlaces(_fan_out(centre[first], width[first]), width[first], first, count)
 
 
 def _fan_out(centre: Floats, widths: Floats) -> Floats:

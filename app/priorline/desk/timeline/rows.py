@@ -4,6 +4,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
+from typing import NamedTuple
 
 from priorline.desk import wording
 from priorline.desk.case import Case
@@ -78,9 +79,8 @@ class TimelineRow:
         return ", ".join(part for part in (*parts, self.presence.value, mark, self.identity, lit) if part)
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """All that a row depends on: as long as these are equal, so is the row."""
+class _Facts(NamedTuple):
+    """All that a row depends on: as long as these are equal, so is the row; a tuple, because these are many."""
 
     study: TimelineStudy
     current_date: date | None
