@@ -160,6 +160,23 @@ def test_rows_that_arrive_leave_a_chosen_span_alone(line: TimelineLine) -> None:
     assert line.viewRange()[0] == before
 
 
+def test_an_empty_line_ends_today(qtbot: QtBot) -> None:
+    made = TimelineLine()
+    qtbot.addWidget(made)
+    made.resize(1400, 220)
+    made.show()
+    made.forget_span()
+    first, last = made.viewRange()[0]
+    assert first < TODAY.toordinal() - 360
+    assert TODAY.toordinal() < last < TODAY.toordinal() + 60
+
+
+def test_the_oldest_studies_are_seen_whole_also_where_they_fan_out(line: TimelineLine) -> None:
+    line.set_rows((ROWS[0], row(6, 5000), row(7, 5000)))
+    left = line._canvas.view().area.left()
+    assert all(block.box.left() >= left for block in painted(line).values())
+
+
 def card_of(line: TimelineLine, uid: str) -> str:
     block = painted(line)[uid]
     line._hover(QPointF(block.box.center()))

@@ -14,12 +14,15 @@ from priorline.desk.timeline.blocks import Block, Blocks
 from priorline.desk.timeline.canvas import Canvas, today
 from priorline.desk.timeline.card import HoverCard
 from priorline.desk.timeline.lanes import LaneBy
+from priorline.desk.timeline.places import FARTHEST, WIDTH
 from priorline.desk.timeline.rows import TimelineRow
 
 LANE_PIXELS, LOW_LANE_PIXELS = 25, 20
 AXIS_PIXELS = 26
 LABEL_PIXELS = 116
 MARGIN_PIXELS = 30.0
+# The oldest studies may have to fan out to the left.
+FAN_PIXELS = FARTHEST + WIDTH / 2
 FEWEST_LANES = 6
 MANY_LANES = 8
 FEWEST_DAYS, MOST_DAYS = 5.0, 150 * DAYS_A_YEAR
@@ -56,6 +59,7 @@ class TimelineLine(pg.PlotWidget):  # type: ignore[misc]
         self._dress_axes()
         self.addItem(self._canvas)
         self._set_lanes()
+        box.sigResized.connect(self._keep_span)
         self.setAccessibleName("Timeline of all studies")
         self.setMouseTracking(True)
         self.scene().sigMouseClicked.connect(self._click)
@@ -65,7 +69,7 @@ class TimelineLine(pg.PlotWidget):  # type: ignore[misc]
         """Show these studies; the span stays as it was chosen."""
         if rows != self._canvas.blocks.rows:
             self._set_blocks(Blocks(rows, self._canvas.blocks.by))
-            if rows and self._span is not None:
+            if self._span is not None:
                 self.show_span(self._span)
 
     def set_lanes(self, by: LaneBy) -> None:
@@ -107,15 +111,14 @@ class TimelineLine(pg.PlotWidget):  # type: ignore[misc]
         if years:
             first = today() - years * DAYS_A_YEAR
         view = self._canvas.view()
-        pixels = max(view.dated.width() - 2 * MARGIN_PIXELS, 100.0)
+        pixels = max(view.dated.width() - FAN_PIXELS - MARGIN_PIXELS, 100.0)
         a_pixel = (last - first) / pixels
-        self.setXRange(first - (MARGIN_PIXELS + view.undated) * a_pixel, last + MARGIN_PIXELS * a_pixel, padding=0)
+        self.setXRange(first - (FAN_PIXELS + view.undated) * a_pixel, last + MARGIN_PIXELS * a_pixel, padding=0)
         self.span_changed.emit(years)
 
     def forget_span(self) -> None:
         """The next studies are of another patient: fit again."""
-        self._span = 0
-        self.span_changed.emit(0)
+        self.show_span(0)
 
     def point_at(self, study_uid: str, prior_uid: str) -> None:
         """Mark the study that the keyboard is on, and the one in the prior's pane."""
@@ -232,6 +235,11 @@ class TimelineLine(pg.PlotWidget):  # type: ignore[misc]
         self.getPlotItem().getAxis("left").setTicks([list(enumerate(short))])
         height = LANE_PIXELS if count <= MANY_LANES else LOW_LANE_PIXELS
         self.setFixedHeight(count * height + AXIS_PIXELS + 12)
+
+    def _keep_span(self, _box: object) -> None:
+        """A chosen span stays as it is when the line becomes wider or narrower."""
+        if self._span is not None:
+            self.show_span(self._span)
 
     def _leave_span(self, _axes: object = None) -> None:
         self._span = None
