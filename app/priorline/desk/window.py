@@ -3,6 +3,7 @@
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QCloseEvent, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import (
+    QGridLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -21,9 +22,10 @@ from priorline.desk.comparison import Comparison
 from priorline.desk.form import PatientForm
 from priorline.desk.header import Header
 from priorline.desk.keys import KEY_HINTS, key_sheet
+from priorline.desk.timeline.controls import TimelineControls
 from priorline.desk.timeline.line import TimelineLine
-from priorline.desk.timeline.list import TimelineList
-from priorline.desk.timeline.rows import TimelineRow, build_rows
+from priorline.desk.timeline.list import SortControl, TimelineList
+from priorline.desk.timeline.rows import RowBuilder, TimelineRow
 from priorline.domain.region import RegionTable
 from priorline.work.launch import Launch
 
@@ -38,12 +40,15 @@ class Window(QMainWindow):
         self._hospitals = tuple(hospital.name for hospital in settings.hospital)
         self._bridge, self._table = bridge, table
         self.case: Case | None = None
+        self._rows = RowBuilder()
         self._compare_uid = ""
         self._pointed_by_user = False
         self._refreshing = False
         self.header = Header(self)
         self.line = TimelineLine(self)
+        self.controls = TimelineControls(self)
         self.list = TimelineList(self)
+        self.sort = SortControl(self.list, self)
         self.filter = QLineEdit(self)
         self.count = QLabel(self)
         self.form = PatientForm(self)
@@ -67,7 +72,8 @@ class Window(QMainWindow):
         self.line.forget_span()
         self.form.hide()
         self.side.show()
-        self.line.show()
+        for widget in (self.line, self.controls):
+            widget.show()
         if launch.folder:
             self.case.ask_folder(launch.folder)
         else:
@@ -109,8 +115,12 @@ class Window(QMainWindow):
         column = QVBoxLayout(self.side)
         column.setContentsMargins(8, 8, 8, 8)
         column.setSpacing(8)
-        for widget in (self.filter, self.count, self.list):
-            column.addWidget(widget)
+        counted = QHBoxLayout()
+        counted.addWidget(self.count, 1)
+        counted.addWidget(self.sort)
+        column.addWidget(self.filter)
+        column.addLayout(counted)
+        column.addWidget(self.list)
         body = QSplitter(Qt.Orientation.Horizontal, self)
         body.setHandleWidth(1)
         body.addWidget(self.side)
@@ -121,12 +131,21 @@ class Window(QMainWindow):
         whole = QVBoxLayout(central)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(0)
-        whole.addWidget(self.header)
+        whole.addLayout(self._head())
         whole.addWidget(self.line)
         whole.addWidget(self.form)
         whole.addWidget(body, 1)
         whole.addWidget(self._foot())
         self.setCentralWidget(central)
+
+    def _head(self) -> QGridLayout:
+        """The header, with the controls of the line at the right of its last text line."""
+        head = QGridLayout()
+        head.setContentsMargins(0, 0, 0, 0)
+        head.addWidget(self.header, 0, 0)
+        head.addWidget(self.controls, 0, 0, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom)
+        self.controls.setContentsMargins(0, 0, 20, 4)
+        return head
 
     def _foot(self) -> QWidget:
         foot = QWidget(self)
@@ -148,6 +167,9 @@ class Window(QMainWindow):
         self.filter.returnPressed.connect(self.list.setFocus)
         self.line.pointed.connect(self.list.select)
         self.line.chosen.connect(self.compare)
+        self.line.span_changed.connect(self.controls.show_span)
+        self.controls.span_chosen.connect(self.line.show_span)
+        self.controls.lanes_chosen.connect(self.line.set_lanes)
         self.list.pointed.connect(self._point)
         self.list.chosen.connect(self.compare)
         shortcuts = {
@@ -175,14 +197,15 @@ class Window(QMainWindow):
     def _show_no_patient(self) -> None:
         """The state without a patient: the form, and nothing of anybody."""
         self._end_case()
-        self.line.hide()
-        self.side.hide()
+        for widget in (self.line, self.controls, self.side):
+            widget.hide()
         self.form.show()
         self.form.number.setFocus()
 
     def _end_case(self) -> None:
         self.comparison.clear()
         self._pointed_by_user = False
+        self._rows = RowBuilder()
         self.filter.clear()
         self.line.set_rows(())
         self.line.say("")
@@ -203,7 +226,7 @@ class Window(QMainWindow):
         if case.patient is not None:
             self.header.show_patient(case.patient)
         self.header.show_coverage(case.timeline.coverage())
-        rows = build_rows(case)
+        rows = self._rows.build(case)
         self.line.say(wording.empty_line(case.timeline.coverage()))
         self.line.set_rows(rows)
         self._keep_pointing(rows)

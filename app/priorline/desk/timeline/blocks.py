@@ -1,155 +1,142 @@
-"""A block for each study: where it lies, so that none covers another, and how its state is drawn."""
+"""All studies as blocks: what lies in which lane, where for which scale, and which study is under a pixel."""
 
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QPainter, QPainterPath, QPen
+import numpy as np
+from PySide6.QtCore import QRectF
 
 from priorline.desk import theme
+from priorline.desk.timeline.lanes import LaneBy, groups, lane_numbers, lanes
+from priorline.desk.timeline.looks import SHARES, Look
+from priorline.desk.timeline.places import WIDTH, Floats, LanePlaces, place
 from priorline.desk.timeline.rows import Presence, TimelineRow
-
-WIDTH, NARROW, THIN = 38.0, 9.0, 3.0
-HEIGHT = 18.0
-SPACE = 3.0
-FARTHEST = 90.0
-CORNER = 3.0
-FILLED = "#33435a"
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A row and its box in pixels."""
+    """What is drawn in one box (pixels of the scene): one study, or several that share it.
 
-    row: TimelineRow
+    It stands for `count` rows of its lane from `start` on, the newest first.
+    """
+
+    blocks: "Blocks"
+    lane: int
+    start: int
+    count: int
     box: QRectF
 
+    @property
+    def rows(self) -> tuple[TimelineRow, ...]:
+        """The studies in it, the newest first."""
+        numbers = self.blocks.in_lane[self.lane][self.start : self.start + self.count]
+        return tuple(self.blocks.rows[number] for number in numbers)
 
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where days and lanes are in pixels; studies without a date stand at `undated`."""
+    @property
+    def row(self) -> TimelineRow:
+        """The newest study in it."""
+        return self.blocks.rows[self.blocks.in_lane[self.lane][self.start]]
 
-    to_pixel: Callable[[float, float], QPointF]
-    undated: float
-    lane_pixels: float
+    def has(self, lane: int, place: int) -> bool:
+        """Whether the row at a place in a lane is in it."""
+        return lane == self.lane and self.start <= place < self.start + self.count
 
 
-def lay_out(rows: tuple[TimelineRow, ...], lanes: tuple[str, ...], places: Places) -> tuple[Block, ...]:
-    """Boxes for all rows; those that would overlap in a lane fan out to the left, the newest at its date.
+class Blocks:
+    """The studies in their lanes; asking again for the same scale costs nothing.
 
-    Where fanning out would move a block too far from its date, all blocks become narrower.
+    `in_lane` has the numbers of the rows of each lane, the newest first, `undated` where those without a date start.
     """
-    for width in (WIDTH, NARROW, THIN):
-        blocks, moved = _lay_out(rows, lanes, places, width)
-        if moved <= FARTHEST:
-            break
-    return blocks
+
+    def __init__(self, rows: Sequence[TimelineRow] = (), by: LaneBy = LaneBy.REGION) -> None:
+        self.rows, self.by = tuple(rows), by
+        self.lanes = lanes(rows, by)
+        self.numbers = {row.study_uid: number for number, row in enumerate(self.rows)}
+        self.lane_of = np.array(lane_numbers(rows, by, self.lanes), dtype=np.int64)
+        self.days: Floats = np.array([row.when.toordinal() if row.when else np.nan for row in rows], dtype=float)
+        # Rows come newest first, those without a date last.
+        members = [np.flatnonzero(self.lane_of == lane) for lane in range(len(self.lanes))]
+        self._dated = [numbers[~np.isnan(self.days[numbers])] for numbers in members]
+        self.undated = [len(numbers) for numbers in self._dated]
+        self.in_lane: list[list[int]] = [numbers.tolist() for numbers in members]
+        states = np.array([_state(row) for row in rows], dtype=float).reshape(-1, 3)
+        self._sums = [_running_sums(states[numbers]) for numbers in members]
+        self._special = np.array([row.current or row.suggested for row in rows], dtype=np.bool_)
+        self._scale = 0.0
+        self._prior = -1
+        self._places: list[LanePlaces] = []
+
+    @property
+    def has_undated(self) -> bool:
+        """Whether any study has no date."""
+        return bool(np.isnan(self.days).any())
+
+    def place_in_lane(self, study_uid: str) -> tuple[int, int]:
+        """Lane and place in it of a study, (-1, -1) where it is not on the line."""
+        number = self.numbers.get(study_uid)
+        if number is None:
+            return -1, -1
+        lane = int(self.lane_of[number])
+        return lane, bisect_left(self.in_lane[lane], number)
+
+    def places(self, scale: float, prior_uid: str) -> list[LanePlaces]:
+        """The blocks of all lanes at `scale` pixels a day."""
+        prior = self.numbers.get(prior_uid, -1)
+        if scale != self._scale or prior != self._prior:
+            self._scale, self._prior = scale, prior
+            special = self._special.copy()
+            if prior >= 0:
+                special[prior] = True
+            self._places = [place(self.days[rows], special[rows], scale) for rows in self._dated]
+        return self._places
+
+    def look_of_several(self, block: Block, *, pointed: bool) -> Look:
+        """How a block is drawn that several studies share."""
+        sums, count = self._sums[block.lane], block.count
+        before, after = sums[block.start], sums[block.start + count]
+        # Four steps are enough to see, and keep the number of looks small.
+        share = round(4 * (after[0] - before[0]) / count) / 4
+        damaged, shut = after[1] > before[1], after[2] - before[2] == count
+        height = block.box.height()
+        return Look(WIDTH, height, str(count), theme.QUIET, share, damaged, shut, pile=True, pointed=pointed)
+
+    def other_lanes(self, row: TimelineRow) -> Iterator[int]:
+        """The lanes that a study also belongs to, but is not drawn in."""
+        main, *others = groups(row, self.by)
+        for name in others:
+            if name != main and name in self.lanes:
+                yield self.lanes.index(name)
 
 
-def _lay_out(
-    rows: tuple[TimelineRow, ...], lanes: tuple[str, ...], places: Places, width: float
-) -> tuple[tuple[Block, ...], float]:
-    height = min(HEIGHT, places.lane_pixels - 5)
-    taken: dict[str, float] = {}
-    blocks = []
-    farthest = 0.0
-    # Rows come newest first, those without a date last.
-    for row in rows:
-        centre = places.to_pixel(float(row.when.toordinal()) if row.when else 0.0, float(lanes.index(row.lane)))
-        wanted = centre.x() - width / 2 if row.when else places.undated
-        left = min(wanted, taken.get(row.lane, float("inf")) - width - SPACE)
-        if row.when:
-            farthest = max(farthest, wanted - left)
-            taken[row.lane] = left
-        blocks.append(Block(row, QRectF(left, centre.y() - height / 2, width, height)))
-    return tuple(reversed(blocks)), farthest
+def _state(row: TimelineRow) -> tuple[float, bool, bool]:
+    """What a block that several share shows of each: how much is here, damage, whether it is shut."""
+    return SHARES[row.presence], row.presence is Presence.DAMAGED, row.shut
 
 
-def draw_block(painter: QPainter, block: Block, *, pointed: bool, prior_uid: str) -> None:
-    """Outline: at the hospital; half filled: partly here; filled: here; stacked: several hospitals hold it."""
-    row, box = block.row, block.box
-    colour = _colour(row, prior_uid)
-    pen = QPen(QColor(colour), 1.6 if colour != theme.QUIET or pointed else 1.0)
-    if row.shut:
-        pen.setStyle(Qt.PenStyle.DashLine)
-    if row.copies > 1:
-        painter.setPen(QPen(QColor(colour), 1.0))
-        painter.setBrush(QColor(theme.GROUND))
-        painter.drawRoundedRect(box.translated(3, -3), CORNER, CORNER)
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor(theme.PANEL))
-    painter.drawRoundedRect(box, CORNER, CORNER)
-    _fill(painter, box, row.presence)
-    painter.setBrush(Qt.BrushStyle.NoBrush)
-    painter.setPen(pen)
-    painter.drawRoundedRect(box, CORNER, CORNER)
-    if pointed:
-        painter.setPen(QPen(QColor(theme.TEXT), 1.0))
-        painter.drawRoundedRect(box.adjusted(-2.5, -2.5, 2.5, 2.5), CORNER + 2, CORNER + 2)
-    if box.width() < WIDTH:
-        return
-    painter.setPen(QColor(colour if colour != theme.QUIET else theme.TEXT))
-    painter.setFont(theme.font(theme.SMALL, QFont.Weight.DemiBold))
-    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, "?" if row.shut else row.modality)
+def _running_sums(states: Floats) -> list[list[float]]:
+    sums: list[list[float]] = np.vstack([np.zeros((1, 3)), np.cumsum(states, axis=0)]).tolist()
+    return sums
 
 
-def draw_suggestion(
-    painter: QPainter, lit: Block, current: Block, area: QRectF, blocks: tuple[Block, ...], free: float
-) -> None:
-    """The thread from the lit prior to the current study, and the reason with the key that acts on it.
-
-    `free` is the height of a lane in which nothing lies.
-    """
-    start, end = lit.box.center(), current.box.center()
-    if start.x() >= end.x():
-        return
-    painter.setFont(theme.font(theme.SMALL))
-    text = f"{lit.row.reason}   ⏎ compare"
-    label = _free_place((start.x() + end.x()) / 2, painter.fontMetrics().horizontalAdvance(text), area, blocks, free)
-    below = label.center().y()
-    reach = min(120.0, (end.x() - start.x()) / 2)
-    path = QPainterPath(QPointF(lit.box.right(), start.y()))
-    path.cubicTo(
-        QPointF(start.x() + reach, below), QPointF(end.x() - reach, below), QPointF(current.box.left(), end.y())
+def look_of_row(row: TimelineRow, width: float, height: float, colour: str, *, pointed: bool) -> Look:
+    """How the block of a study is drawn."""
+    return Look(
+        width,
+        height,
+        ("?" if row.shut else row.modality) if width >= WIDTH else "",
+        colour,
+        SHARES[row.presence],
+        row.presence is Presence.DAMAGED,
+        row.shut,
+        row.copies > 1,
+        row.report_only,
+        pointed=pointed,
     )
-    painter.setPen(QPen(QColor(theme.PRIOR), 1.2, Qt.PenStyle.DashLine))
-    painter.setBrush(Qt.BrushStyle.NoBrush)
-    painter.drawPath(path)
-    _label(painter, text, label)
 
 
-def _free_place(centre: float, text_width: int, area: QRectF, blocks: tuple[Block, ...], free: float) -> QRectF:
-    """A box for the reason that covers as few blocks as can be, near `centre`."""
-    width = text_width + 20.0
-    lefts = [centre - width / 2 + shift for shift in (0.0, -140.0, 140.0, -280.0, 280.0)]
-    tops = [*sorted({block.box.center().y() for block in blocks}), free]
-    places = [
-        QRectF(min(max(left, area.left() + 4), max(area.right() - width - 4, area.left() + 4)), top - 10, width, 20)
-        for left in lefts
-        for top in tops
-    ]
-    return min(places, key=lambda place: sum(place.intersects(block.box) for block in blocks))
-
-
-def _label(painter: QPainter, text: str, box: QRectF) -> None:
-    painter.setPen(QPen(QColor(theme.PRIOR), 1))
-    painter.setBrush(QColor("#2a2008"))
-    painter.drawRoundedRect(box, 10, 10)
-    painter.setPen(QColor(theme.PRIOR))
-    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
-
-
-def _colour(row: TimelineRow, prior_uid: str) -> str:
+def colour_of(row: TimelineRow, prior_uid: str) -> str:
+    """Current and prior have their colours, all else is quiet."""
     if row.current:
         return theme.CURRENT
     return theme.PRIOR if row.suggested or row.study_uid == prior_uid else theme.QUIET
-
-
-def _fill(painter: QPainter, box: QRectF, presence: Presence) -> None:
-    share = {Presence.REMOTE: 0.0, Presence.PARTIAL: 0.5, Presence.HERE: 1.0}[presence]
-    if share:
-        painter.save()
-        painter.setClipRect(QRectF(box.left(), box.top(), box.width() * share, box.height()))
-        painter.setBrush(QColor(FILLED))
-        painter.drawRoundedRect(box, CORNER, CORNER)
-        painter.restore()

@@ -1,80 +1,18 @@
-"""The list in step with the line: two text lines a study, newest first, filtered by what is typed."""
+"""The list in step with the line: two text lines a study, in the chosen order, filtered by what is typed."""
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QRect, QSize, Qt, Signal
+from PySide6.QtCore import QModelIndex, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QPainter, QPen
 from PySide6.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from priorline.desk import theme
-from priorline.desk.timeline.rows import TimelineRow, matches
+from priorline.desk.timeline.controls import ChoiceButton
+from priorline.desk.timeline.list_model import Index, SortBy, TimelineListModel
+from priorline.desk.timeline.rows import TimelineRow
 
-Index = QModelIndex | QPersistentModelIndex
 ROW_HEIGHT = 50
 GAP = 4
-
-
-class TimelineListModel(QAbstractListModel):
-    """Rows for the list; `UserRole` gives the row itself."""
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._rows: tuple[TimelineRow, ...] = ()
-        self._shown: tuple[TimelineRow, ...] = ()
-        self._typed = ""
-
-    def set_rows(self, rows: tuple[TimelineRow, ...]) -> None:
-        """Replace all rows."""
-        if rows != self._rows:
-            self._rows = rows
-            self._refilter()
-
-    def set_filter(self, typed: str) -> None:
-        """Show only rows that have every typed word."""
-        self._typed = typed
-        self._refilter()
-
-    def shown(self) -> tuple[TimelineRow, ...]:
-        """The rows that pass the filter."""
-        return self._shown
-
-    def total(self) -> int:
-        """How many rows there are without the filter."""
-        return len(self._rows)
-
-    def place(self, study_uid: str) -> QModelIndex:
-        """Where a study stands, invalid where it is filtered out."""
-        numbers = (number for number, row in enumerate(self._shown) if row.study_uid == study_uid)
-        number = next(numbers, None)
-        return self.index(number) if number is not None else QModelIndex()
-
-    def _refilter(self) -> None:
-        shown = tuple(row for row in self._rows if matches(row, self._typed))
-        if [row.study_uid for row in shown] == [row.study_uid for row in self._shown]:
-            self._shown = shown
-            if shown:
-                self.dataChanged.emit(self.index(0), self.index(len(shown) - 1))
-            return
-        self.beginResetModel()
-        self._shown = shown
-        self.endResetModel()
-
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's own signature
-        """As Qt defines it."""
-        return 0 if parent.isValid() else len(self._shown)
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        """As Qt defines it; the accessible text is the whole row in words."""
-        if not index.isValid() or index.row() >= len(self._shown):
-            return None
-        row = self._shown[index.row()]
-        if role == Qt.ItemDataRole.UserRole:
-            return row
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
-            mark = "current" if row.current else row.distance
-            parts = (row.written_date, row.modality, row.title, row.place, row.status, row.presence.value, mark)
-            return ", ".join(part for part in parts if part)
-        return None
 
 
 class TimelineList(QListView):
@@ -92,7 +30,7 @@ class TimelineList(QListView):
         self.setUniformItemSizes(True)
         self.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setAccessibleName("Studies, newest first")
+        self.setAccessibleName("Studies")
         self.setMouseTracking(True)
         self.selectionModel().currentChanged.connect(self._point)
         self.doubleClicked.connect(self._choose)
@@ -104,6 +42,13 @@ class TimelineList(QListView):
         if index.isValid() and index != self.currentIndex():
             self.setCurrentIndex(index)
 
+    def set_sort(self, sort: SortBy) -> None:
+        """Choose the order, and stay on the same study."""
+        row = self.currentIndex().data(Qt.ItemDataRole.UserRole)
+        self.rows.set_sort(sort)
+        if isinstance(row, TimelineRow):
+            self.select(row.study_uid)
+
     def _point(self, index: QModelIndex) -> None:
         row = index.data(Qt.ItemDataRole.UserRole)
         if isinstance(row, TimelineRow):
@@ -113,6 +58,18 @@ class TimelineList(QListView):
         row = index.data(Qt.ItemDataRole.UserRole)
         if isinstance(row, TimelineRow):
             self.chosen.emit(row.study_uid)
+
+
+class SortControl(ChoiceButton):
+    """Sets the order of a list."""
+
+    def __init__(self, studies: TimelineList, parent: QWidget) -> None:
+        super().__init__("Sort", tuple(sort.value for sort in SortBy), (), parent)
+        self._studies = studies
+        self.chosen.connect(self._sort)
+
+    def _sort(self, number: int) -> None:
+        self._studies.set_sort(tuple(SortBy)[number])
 
 
 class RowDelegate(QStyledItemDelegate):

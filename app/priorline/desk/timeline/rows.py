@@ -1,86 +1,162 @@
 """What one study looks like on the line and in the list: the words and marks both of them show."""
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
+from typing import NamedTuple
 
 from priorline.desk import wording
 from priorline.desk.case import Case
 from priorline.domain.identity import Identity
-from priorline.domain.region import plain
-from priorline.domain.study import FetchState
+from priorline.domain.region import Region, plain
+from priorline.domain.relevance import DOCUMENT_MODALITIES
+from priorline.domain.study import FetchReport, FetchState
 from priorline.domain.timeline import TimelineStudy
+from priorline.work.messages import PresenceItem
+
+MARKS = frozenset(("PR", "KO", "SEG"))
+"""Documents that only point at pictures; they do not name a block."""
+LONGEST_TEXT = 240
 
 
 class Presence(Enum):
-    """How much of a study is in the cache; drawn as outline, half filled, filled."""
+    """How much of a study is in the cache; drawn as outline, half filled, filled, hatched."""
 
     REMOTE = "still at the hospital"
     PARTIAL = "partly here"
     HERE = "here"
+    DAMAGED = "here, but not all of it can be shown"
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineRow:
-    """One study, ready to be drawn; `role` is "CURRENT", "PRIOR" (beside the current one) or ""."""
+    """One study, ready to be drawn; `hospitals`, `regions` and `modalities` have the main one first.
+
+    `counts` has the number of images that each hospital gives, None where it said nothing; `score` is from 0 to 1.
+    """
 
     study_uid: str
     when: date | None
-    lane: str
+    regions: tuple[str, ...]
+    modalities: tuple[str, ...]
+    hospitals: tuple[str, ...]
+    counts: tuple[int | None, ...]
     modality: str
     title: str
     written_date: str
     distance: str
-    place: str
     copies: int
     presence: Presence
     status: str
     shut: bool
+    report_only: bool
     current: bool
     suggested: bool
+    identity: str
+    score: float
+    reasons: tuple[str, ...]
     reason: str
     search_text: str
 
+    @property
+    def place(self) -> str:
+        """Who holds it: "UMC West, OLV Clinic"."""
+        return ", ".join(self.hospitals)
+
+    @property
+    def region(self) -> str:
+        """The parts of the body it shows, in words."""
+        return ", ".join(self.regions) if self.regions[0] != Region.UNKNOWN else "region not known"
+
+    def spoken(self) -> str:
+        """The whole row in words, for those who do not see it."""
+        mark = "current" if self.current else self.distance
+        shape = "report only" if self.report_only else self.modality
+        copies = f"{self.copies} copies" if self.copies > 1 else ""
+        lit = f"suggested: {self.reason}" if self.suggested else ""
+        parts = (self.written_date, shape, self.title, self.region, self.place, copies, self.status)
+        return ", ".join(part for part in (*parts, self.presence.value, mark, self.identity, lit) if part)
+
+
+class _Facts(NamedTuple):
+    """All that a row depends on: as long as these are equal, so is the row; a tuple, because these are many."""
+
+    study: TimelineStudy
+    current_date: date | None
+    suggested: bool
+    here: PresenceItem | None
+    fetching: tuple[int, int] | None
+    report: FetchReport | None
+
+
+class RowBuilder:
+    """Makes the rows of one patient and makes only those anew of which something changed."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[_Facts, TimelineRow]] = {}
+
+    def build(self, case: Case) -> tuple[TimelineRow, ...]:
+        """All rows of a case, newest first, those without a date last."""
+        timeline = case.timeline
+        if timeline is None:
+            return ()
+        current = case.current()
+        suggestion = timeline.suggestion() if current else None
+        suggested_uid = suggestion.study_uid if suggestion else ""
+        current_date = current.best.study_date if current else None
+        return tuple(self._row(case, study, current_date, suggested_uid) for study in timeline.studies())
+
+    def _row(self, case: Case, study: TimelineStudy, current_date: date | None, suggested_uid: str) -> TimelineRow:
+        uid = study.answers[0].study_uid
+        here, fetching, report = case.presence.get(uid), case.fetching.get(uid), case.reports.get(uid)
+        facts = _Facts(study, current_date, uid == suggested_uid, here, fetching, report)
+        known = self._known.get(uid)
+        if known is not None and known[0] == facts:
+            return known[1]
+        row = _make(facts)
+        self._known[uid] = (facts, row)
+        return row
+
 
 def build_rows(case: Case) -> tuple[TimelineRow, ...]:
-    """All rows of a case, newest first."""
-    timeline = case.timeline
-    if timeline is None:
-        return ()
-    studies = timeline.studies()
-    suggestion = timeline.suggestion() if case.current() else None
-    current = case.current()
-    current_date = current.best.study_date if current else None
-    suggested_uid = suggestion.study_uid if suggestion else ""
-    return tuple(_row(case, study, current_date, study.study_uid == suggested_uid) for study in studies)
+    """All rows of a case at once; a window that builds them again and again keeps a `RowBuilder`."""
+    return RowBuilder().build(case)
 
 
-def _row(case: Case, study: TimelineStudy, current_date: date | None, suggested: bool) -> TimelineRow:
-    best = study.best
+def _make(facts: _Facts) -> TimelineRow:
+    study, current_date = facts.study, facts.current_date
+    best, modalities = study.best, study.modalities
     shut = study.match.outcome is not Identity.SAME
-    title = "Not certainly this patient" if shut else wording.study_title(best)
-    place = wording.copies(study)
-    modality = next((name for name in study.modalities if name not in ("SR", "PR", "KO", "SEG")), "")
-    words = (title, place, modality, wording.written_date(best.study_date), *study.regions, *study.modalities)
+    title = "Not certainly this patient" if shut else shown_text(wording.study_title(best))
+    hospitals = tuple(shown_text(name) for name in study.hospitals)
     distance = "" if study.current else wording.distance(best.study_date, current_date)
-    reasons = [best_title(study), distance, *study.relevance.reasons]
+    modality = next((name for name in modalities if name not in MARKS), "")
+    words = (title, *hospitals, wording.written_date(best.study_date), *study.regions, *modalities)
+    because = (best_title(study), distance, *study.relevance.reasons)
     return TimelineRow(
         study_uid=study.study_uid,
         when=best.study_date,
-        lane=study.regions[0],
-        modality=modality or "?",
+        regions=tuple(region.value for region in study.regions),
+        modalities=modalities,
+        hospitals=hospitals,
+        counts=tuple(answer.images for answer in study.answers),
+        modality=shown_text(modality)[:4] or "?",
         title=title,
         written_date=wording.written_date(best.study_date),
         distance=distance,
-        place=place,
         copies=len(study.answers),
-        presence=_presence(case, study),
-        status=_status(case, study),
+        presence=_presence(facts),
+        status=_status(facts),
         shut=shut,
+        report_only=bool(modalities) and DOCUMENT_MODALITIES.issuperset(modalities),
         current=study.current,
-        suggested=suggested,
-        reason=" · ".join(part for part in reasons if part),
-        search_text=plain(" ".join(words)),
+        suggested=facts.suggested,
+        identity=_identity(study) if shut else "",
+        score=study.relevance.score,
+        reasons=study.relevance.reasons,
+        reason=" · ".join(part for part in because if part),
+        search_text=f" {plain(' '.join(words))}",
     )
 
 
@@ -91,30 +167,45 @@ def best_title(study: TimelineStudy) -> str:
     return f"{region} {'film' if modality in ('CR', 'DX') else modality}".strip()
 
 
-def _presence(case: Case, study: TimelineStudy) -> Presence:
-    here = case.presence.get(study.study_uid)
+def shown_text(text: str) -> str:
+    """Foreign text in one line, without characters that steer (line ends, text direction) and not endless."""
+    if text.isprintable() and len(text) <= LONGEST_TEXT:
+        return text
+    cut = text[: LONGEST_TEXT + 1]
+    seen = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in cut)
+    return " ".join(seen.split())[:LONGEST_TEXT] + "…" * (len(text) > LONGEST_TEXT)
+
+
+def matches(row: TimelineRow, typed: str) -> bool:
+    """Whether every typed word begins a word of the row: "chest ct 2019"."""
+    return all(f" {part}" in row.search_text for part in plain(typed).split())
+
+
+def _identity(study: TimelineStudy) -> str:
+    match = study.match
+    sides = (("agrees", match.agreeing), ("differs", match.conflicting))
+    said = [f"{word}: {', '.join(fields)}" for word, fields in sides if fields]
+    return "; ".join(("not certainly this patient", *said))
+
+
+def _presence(facts: _Facts) -> Presence:
+    here, report = facts.here, facts.report
+    if facts.fetching is None and report is not None and report.quarantined:
+        return Presence.DAMAGED
     if here is None or not here.images:
         return Presence.REMOTE
     return Presence.HERE if here.complete else Presence.PARTIAL
 
 
-def _status(case: Case, study: TimelineStudy) -> str:
+def _status(facts: _Facts) -> str:
     """The count of images, or how far fetching is, or that it is not all here."""
-    uid = study.study_uid
-    if uid in case.fetching:
-        received, expected = case.fetching[uid]
+    here, report, images = facts.here, facts.report, facts.study.images
+    if facts.fetching is not None:
+        received, expected = facts.fetching
         return f"fetching {received} of {expected}" if expected else "fetching"
-    report = case.reports.get(uid)
     if report is not None and report.state is FetchState.FAILED:
         return "not fetched"
-    here = case.presence.get(uid)
     if here is not None and here.images and not here.complete:
-        total = study.images or (report.expected if report else 0)
+        total = images or (report.expected if report else 0)
         return f"{here.images} of {total}" if total else f"{here.images} so far"
-    return wording.images(study.images)
-
-
-def matches(row: TimelineRow, typed: str) -> bool:
-    """Whether every typed word begins a word of the row: "chest ct 2019"."""
-    words = row.search_text.split()
-    return all(any(word.startswith(part) for word in words) for part in plain(typed).split())
+    return wording.images(images)
