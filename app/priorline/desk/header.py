@@ -5,6 +5,7 @@ from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from priorline.desk import theme, wording
+from priorline.desk.timeline.controls import TimelineControls
 from priorline.desk.timeline.coverage import CoverageBar
 from priorline.domain.patient import Patient, display_name
 from priorline.domain.timeline import Coverage
@@ -16,6 +17,7 @@ class Header(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.coverage = CoverageBar(self)
+        self.controls = TimelineControls(self)
         self._name, self._facts, self._sentence = QLabel(self), QLabel(self), QLabel(self)
         self._name.setFont(theme.font(theme.LARGE, QFont.Weight.DemiBold))
         self._facts.setStyleSheet(f"color: {theme.QUIET};")
@@ -30,7 +32,10 @@ class Header(QWidget):
         whole.setContentsMargins(20, 10, 20, 8)
         whole.setSpacing(8)
         whole.addLayout(top)
-        whole.addWidget(self._sentence)
+        below = QHBoxLayout()
+        below.addWidget(self._sentence, 1)
+        below.addWidget(self.controls)
+        whole.addLayout(below)
         self.show_patient(None)
 
     def show_patient(self, patient: Patient | None) -> None:

@@ -9,7 +9,9 @@ KEY_HINTS = "⏎ compare    / filter    F6 other pane    wheel images    1–8 w
 WINDOW_KEYS = (
     ("Enter", "compare the study with the current one"),
     ("Ctrl+Enter", "compare the suggested prior"),
-    ("← →", "older, newer (on the line)"),
+    ("← → ↑ ↓", "older, newer, lane above, lane below (on the line)"),
+    ("Page Up/Down, Home", "zoom in time, all years (on the line)"),
+    ("Ctrl+1 2 3", "lanes by region, modality, hospital"),
     ("/", "filter the list"),
     ("F6", "other pane"),
     ("Ctrl+L", "to the line"),

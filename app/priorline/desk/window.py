@@ -3,7 +3,6 @@
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QCloseEvent, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import (
-    QGridLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -22,7 +21,6 @@ from priorline.desk.comparison import Comparison
 from priorline.desk.form import PatientForm
 from priorline.desk.header import Header
 from priorline.desk.keys import KEY_HINTS, key_sheet
-from priorline.desk.timeline.controls import TimelineControls
 from priorline.desk.timeline.line import TimelineLine
 from priorline.desk.timeline.list import SortControl, TimelineList
 from priorline.desk.timeline.rows import RowBuilder, TimelineRow
@@ -46,7 +44,6 @@ class Window(QMainWindow):
         self._refreshing = False
         self.header = Header(self)
         self.line = TimelineLine(self)
-        self.controls = TimelineControls(self)
         self.list = TimelineList(self)
         self.sort = SortControl(self.list, self)
         self.filter = QLineEdit(self)
@@ -72,7 +69,7 @@ class Window(QMainWindow):
         self.line.forget_span()
         self.form.hide()
         self.side.show()
-        for widget in (self.line, self.controls):
+        for widget in (self.line, self.header.controls):
             widget.show()
         if launch.folder:
             self.case.ask_folder(launch.folder)
@@ -131,21 +128,12 @@ class Window(QMainWindow):
         whole = QVBoxLayout(central)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(0)
-        whole.addLayout(self._head())
+        whole.addWidget(self.header)
         whole.addWidget(self.line)
         whole.addWidget(self.form)
         whole.addWidget(body, 1)
         whole.addWidget(self._foot())
         self.setCentralWidget(central)
-
-    def _head(self) -> QGridLayout:
-        """The header, with the controls of the line at the right of its last text line."""
-        head = QGridLayout()
-        head.setContentsMargins(0, 0, 0, 0)
-        head.addWidget(self.header, 0, 0)
-        head.addWidget(self.controls, 0, 0, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom)
-        self.controls.setContentsMargins(0, 0, 20, 4)
-        return head
 
     def _foot(self) -> QWidget:
         foot = QWidget(self)
@@ -167,9 +155,9 @@ class Window(QMainWindow):
         self.filter.returnPressed.connect(self.list.setFocus)
         self.line.pointed.connect(self.list.select)
         self.line.chosen.connect(self.compare)
-        self.line.span_changed.connect(self.controls.show_span)
-        self.controls.span_chosen.connect(self.line.show_span)
-        self.controls.lanes_chosen.connect(self.line.set_lanes)
+        self.line.span_changed.connect(self.header.controls.show_span)
+        self.header.controls.span_chosen.connect(self.line.show_span)
+        self.header.controls.lanes_chosen.connect(self.line.set_lanes)
         self.list.pointed.connect(self._point)
         self.list.chosen.connect(self.compare)
         shortcuts = {
@@ -197,7 +185,7 @@ class Window(QMainWindow):
     def _show_no_patient(self) -> None:
         """The state without a patient: the form, and nothing of anybody."""
         self._end_case()
-        for widget in (self.line, self.controls, self.side):
+        for widget in (self.line, self.header.controls, self.side):
             widget.hide()
         self.form.show()
         self.form.number.setFocus()
