@@ -1,5 +1,6 @@
 """The door against real archives: Orthanc and dcmqrscp."""
 
+import logging
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -204,3 +205,19 @@ def test_an_archive_that_does_not_know_us_says_so(tmp_path: Path) -> None:
         pytest.raises(ArchiveRefused, match="AE title"),
     ):
         DicomArchive(peers.peer(peer.port, ae_title="ELSEWHERE")).echo()
+
+
+def test_nothing_that_names_the_patient_is_logged(
+    dcmqrscp: DicomPeer, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Stock pynetdicom prints queries and answers at INFO; here not even DEBUG may name anybody."""
+    caplog.set_level(logging.DEBUG)
+    received: list[Received] = []
+    archive = DicomArchive(dcmqrscp)
+    assert find(dcmqrscp)
+    archive.list_instances(STUDY)
+    archive.retrieve(STUDY, None, (), received.append, lambda: False)
+    assert received
+    told = caplog.text + "".join(capfd.readouterr())
+    for canary in ("PL-0042", "Müller", "Anna", "19650228", STUDY):
+        assert canary not in told
