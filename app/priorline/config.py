@@ -83,6 +83,24 @@ class Tls(Section, frozen=True):
     key: str = ""
 
 
+Deadline = Annotated[
+    float, Meta(ge=0, le=3600, description="a number of seconds from 0 to 3600; 0 = what follows from timeout")
+]
+
+
+class Deadlines(Section, frozen=True):
+    """How long one hospital may take over each step, in seconds; 0 = what follows from its `timeout`.
+
+    `connect` is for the connection, `association` for the answer to the first request, `progress` the longest silence
+    after that, and `query` bounds one whole search.
+    """
+
+    connect: Deadline = 0
+    association: Deadline = 0
+    progress: Deadline = 0
+    query: Deadline = 0
+
+
 class HospitalSettings(Section, frozen=True):
     """One hospital and how its archive is reached; `timeout` in seconds without an answer."""
 
@@ -100,6 +118,7 @@ class HospitalSettings(Section, frozen=True):
     patient_id: dict[str, str] = {}
     tls: Tls = Tls()
     role: Literal["hospital", "department"] = "hospital"
+    deadlines: Deadlines = Deadlines()
 
     def __post_init__(self) -> None:
         needed = {"dicom": ("ae_title", "host", "port"), "dicomweb": ("url",), "folder": ("directory",)}

@@ -59,8 +59,6 @@ def _hospital(settings: HospitalSettings, own_title: str) -> Hospital:
 
 
 def _archive(settings: HospitalSettings, own_title: str) -> Archive:
-    seconds = settings.timeout
-    timeouts = Timeouts(connect=min(5.0, seconds), acse=seconds, progress=seconds, query=max(30.0, 3 * seconds))
     return DicomArchive(
         DicomPeer(
             name=settings.name,
@@ -69,8 +67,19 @@ def _archive(settings: HospitalSettings, own_title: str) -> Archive:
             port=settings.port,
             calling_ae_title=own_title,
             associations=settings.associations,
-            timeouts=timeouts,
+            timeouts=_timeouts(settings),
             patient_id_issuer=settings.patient_id_issuer,
             retrieve=settings.retrieve,
         )
+    )
+
+
+def _timeouts(settings: HospitalSettings) -> Timeouts:
+    """The configured deadlines; those that are not follow from the one timeout."""
+    seconds, chosen = settings.timeout, settings.deadlines
+    return Timeouts(
+        connect=chosen.connect or min(5.0, seconds),
+        acse=chosen.association or seconds,
+        progress=chosen.progress or seconds,
+        query=chosen.query or max(30.0, 3 * seconds),
     )
