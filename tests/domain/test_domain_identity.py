@@ -50,7 +50,9 @@ def test_an_equal_number_of_another_issuer_is_another_person() -> None:
     ("candidate", "outcome"),
     [
         (under(""), SAME),
-        (replace(under(""), name="VAN DER JANSEN^P"), SAME),
+        (replace(under(""), name="VAN DER JANSEN^PIET J."), SAME),
+        (replace(under(""), name="VAN DER JANSEN^P"), PROPOSED),
+        (replace(under(""), name="JANSEN"), PROPOSED),
         (replace(under(""), name=""), PROPOSED),
         (replace(under(""), birth_date=None), PROPOSED),
         (replace(under(""), name="BAKKER^Piet"), PROPOSED),

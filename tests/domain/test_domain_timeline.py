@@ -222,6 +222,7 @@ def test_hospitals_that_know_the_patient_under_numbers_of_their_own() -> None:
     assert {study.study_uid: study.match.outcome for study in timeline.studies()} == {
         "1": Identity.SAME,
         "2": Identity.SAME,
+        "3": Identity.SAME,
     }
 
 

@@ -4,105 +4,26 @@ Knows no screen and does no input or output; the window and the command line bot
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date, time
+from dataclasses import replace
+from datetime import date, datetime, time
 from functools import lru_cache
 
-from priorline.domain.identity import Identity, Match, compare, known_sex
-from priorline.domain.patient import Identifier, Patient, names_agree
-from priorline.domain.region import MODALITY_REGIONS, Region, RegionTable, plain
-from priorline.domain.relevance import DOCUMENT_MODALITIES, FILM_MODALITIES, Exam, Relevance, relevance
+from priorline.domain.coverage import Coverage
+from priorline.domain.duplicates import ProbableCopy, Sight, by_study, probable_copies
+from priorline.domain.identity import Identity, Match, compare
+from priorline.domain.links import PersonLink, link_of
+from priorline.domain.patient import Identifier, Patient
+from priorline.domain.people import NAMES_MAX, People
+from priorline.domain.region import MODALITY_REGIONS, Region, RegionTable
+from priorline.domain.relevance import FILM_MODALITIES, Exam, relevance
 from priorline.domain.study import HospitalReport, HospitalState, StudyAnswer
+from priorline.domain.timeline_study import TimelineStudy
+from priorline.errors import UsageError
+
+__all__ = ["NAMES_MAX", "Coverage", "Timeline", "TimelineStudy"]
 
 # Film or not, taken in bed or not, main region: "oldest" and "latest" are meant within one kind.
 Kind = tuple[bool, bool, Region]
-BEDSIDE_WORDS = frozenset(
-    "bed bedside bedopname portable mobile mobiel liegend liegen liggend bettaufnahme bett supine ic icu".split()
-)
-NAMES_MAX = 16
-"""More names than this under one number are several people, whoever they are."""
-
-
-@dataclass(frozen=True, slots=True)
-class TimelineStudy:
-    """One study on the line with everyone who holds it; `answers` has the best described copy first."""
-
-    answers: tuple[StudyAnswer, ...]
-    match: Match
-    regions: tuple[Region, ...]
-    relevance: Relevance = field(default=Relevance(0.0))
-    current: bool = False
-
-    @property
-    def study_uid(self) -> str:
-        """Study Instance UID (0020,000D)."""
-        return self.answers[0].study_uid
-
-    @property
-    def best(self) -> StudyAnswer:
-        """The copy with the most images: the one to fetch from."""
-        return self.answers[0]
-
-    @property
-    def hospitals(self) -> tuple[str, ...]:
-        """Every hospital that holds the study."""
-        return tuple(answer.hospital for answer in self.answers)
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """Modalities, those of pictures before those of documents."""
-        found = dict.fromkeys(modality for answer in self.answers for modality in answer.modalities)
-        return tuple(sorted(found, key=DOCUMENT_MODALITIES.__contains__))
-
-    @property
-    def images(self) -> int | None:
-        """The largest number of instances that any holder gives."""
-        counts = [answer.images for answer in self.answers if answer.images is not None]
-        return max(counts, default=None)
-
-    def exam(self) -> Exam:
-        """What ranking looks at."""
-        modalities = self.modalities
-        bedside = not FILM_MODALITIES.isdisjoint(modalities) and any(
-            not BEDSIDE_WORDS.isdisjoint(plain(answer.description).split()) for answer in self.answers
-        )
-        return Exam(self.regions, modalities, self.best.study_date, bedside)
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """How far the question has been answered: every hospital with its state, in the order asked."""
-
-    reports: tuple[HospitalReport, ...]
-
-    @property
-    def complete(self) -> bool:
-        """True only when every hospital answered, with or without studies, and nothing was cut off."""
-        answered = (HospitalState.ANSWERED, HospitalState.NONE)
-        return bool(self.reports) and all(report.state in answered and not report.cut for report in self.reports)
-
-    @property
-    def asking(self) -> bool:
-        """True while any hospital has not ended."""
-        return any(report.state is HospitalState.ASKING for report in self.reports)
-
-    def sentence(self) -> str:
-        """The line above the timeline: "6 hospitals: 3 answered, 1 none, 1 still asking, 1 not reachable."."""
-        words = {
-            HospitalState.ANSWERED: "answered",
-            HospitalState.NONE: "none",
-            HospitalState.ASKING: "still asking",
-            HospitalState.FAILED: "not reachable",
-            HospitalState.TIMED_OUT: "timed out",
-            HospitalState.REFUSED: "refused",
-            HospitalState.NOT_ASKED: "not asked",
-        }
-        counts = {state: sum(report.state is state for report in self.reports) for state in words}
-        parts = [f"{count} {words[state]}" for state, count in counts.items() if count]
-        total = len(self.reports)
-        noun = "hospital" if total == 1 else "hospitals"
-        end = "" if self.complete else " The line below may be incomplete."
-        return f"{total} {noun}: {', '.join(parts)}.{end}" if total else "No hospital is configured."
 
 
 class Timeline:
@@ -114,28 +35,34 @@ class Timeline:
         hospitals: Sequence[str],
         table: RegionTable,
         local_numbers: Mapping[str, Identifier] | None = None,
+        links: Iterable[PersonLink] = (),
     ) -> None:
-        """`local_numbers` are the identifiers under which hospitals know the patient, by hospital."""
+        """`local_numbers` are the identifiers under which hospitals know the patient, by hospital.
+
+        `links` are earlier confirmations; those of other patients are ignored.
+        """
         self.context = context
         self._known_as = {
-            hospital: replace(context, identifier=identifier)
-            for hospital, identifier in (local_numbers or {}).items()
+            hospital: _also_known_as(context, identifier) for hospital, identifier in (local_numbers or {}).items()
         }
+        self._links = {link.pair: link for link in links if link.is_of(context)}
         self._regions = lru_cache(maxsize=4096)(table.regions)
         self._matches: dict[tuple[str, Patient], Match] = {}
         self._answers: dict[str, dict[str, StudyAnswer]] = {}
         self._withheld: dict[str, set[str]] = {}
-        self._people = _People()
+        self._people = People()
         self._reports = {name: HospitalReport(name, HospitalState.ASKING) for name in hospitals}
         self._current_uid = ""
         self._merged: dict[str, TimelineStudy] = {}
         self._studies: tuple[TimelineStudy, ...] | None = None
+        self._copies: Mapping[str, tuple[str, ...]] | None = None
 
     def add(self, answers: Iterable[StudyAnswer]) -> None:
         """Take rows; a row of another person is counted as withheld and never becomes a study."""
+        several = self._people.several
         for answer in answers:
             uid = answer.study_uid
-            if self._match(answer).outcome is Identity.CONFLICT:
+            if self._compared(answer).outcome is Identity.CONFLICT:
                 self._withheld.setdefault(answer.hospital, set()).add(uid)
                 continue
             copies = self._answers.setdefault(uid, {})
@@ -143,7 +70,48 @@ class Timeline:
             # One hospital twice: the fuller row counts, whichever came first.
             copies[answer.hospital] = answer if known is None else max(known, answer, key=_fullness)
             self._merged.pop(uid, None)
-        self._studies = None
+        self._changed(everything=several is not self._people.several)
+
+    def confirmation(self, study_uid: str, *, reason: str, user: str, at: datetime) -> tuple[PersonLink, ...]:
+        """The links that would make a proposed study certain, one for each copy in question; to be stored first.
+
+        Raises UsageError where nothing is proposed or no reason is given: what conflicts cannot be confirmed.
+        """
+        if not reason.strip():
+            raise UsageError("A confirmation needs a reason; say how you know that it is this patient.")
+        copies = self._answers.get(study_uid, {}).values()
+        asked = [copy for copy in copies if self._match(copy).outcome is Identity.PROPOSED]
+        if not asked:
+            raise UsageError("This study is not in question, so there is nothing to confirm.")
+        return tuple(
+            link_of(self.context, copy.hospital, copy.patient, study_uid, reason=reason, user=user, at=at)
+            for copy in asked
+        )
+
+    def confirm(self, links: Iterable[PersonLink]) -> None:
+        """Let these links apply: proposed rows that they cover become the same person."""
+        self._links.update((link.pair, link) for link in links if link.is_of(self.context))
+        self._changed(everything=True)
+
+    def revoke(self, link: PersonLink) -> None:
+        """Take a link back: the rows that it covered are in question again."""
+        self._links.pop(link.pair, None)
+        self._changed(everything=True)
+
+    def links_of(self, study_uid: str) -> tuple[PersonLink, ...]:
+        """The confirmations that a study stands on, those to revoke for it."""
+        matches = map(self._match, self._answers.get(study_uid, {}).values())
+        return tuple({match.link.pair: match.link for match in matches if match.link is not None}.values())
+
+    def probable_copies(self, study_uid: str) -> tuple[str, ...]:
+        """The UIDs of other studies on the line that are probably this one, copied under another UID."""
+        if self._copies is None:
+            self._copies = by_study(self.copies())
+        return self._copies.get(study_uid, ())
+
+    def copies(self) -> tuple[ProbableCopy, ...]:
+        """All pairs of studies on the line that are probably one, with the reasons."""
+        return probable_copies(map(_sight, self.studies()))
 
     def report(self, report: HospitalReport) -> None:
         """Take a hospital's state."""
@@ -152,7 +120,7 @@ class Timeline:
     def set_current(self, study_uid: str) -> None:
         """Name the study that is being read; the others are ranked for it."""
         self._current_uid = study_uid
-        self._studies = None
+        self._changed()
 
     def coverage(self) -> Coverage:
         """Every hospital's state, with what was withheld from the line in words."""
@@ -165,7 +133,10 @@ class Timeline:
                 if uid not in self._merged:
                     self._merged[uid] = self._merge(copies)
             line = sorted(self._merged.values(), key=_place, reverse=True)
-            self._studies = _ranked([self._as_it_stands(study) for study in line])
+            current = self._current_uid
+            self._studies = _ranked(
+                [replace(study, current=True) if study.study_uid == current else study for study in line]
+            )
         return self._studies
 
     def suggestion(self) -> TimelineStudy | None:
@@ -177,7 +148,13 @@ class Timeline:
         ]
         return max(priors, key=lambda study: (study.relevance.score, _place(study)), default=None)
 
-    def _match(self, answer: StudyAnswer) -> Match:
+    def _changed(self, *, everything: bool = False) -> None:
+        self._studies = self._copies = None
+        if everything:
+            self._merged.clear()
+
+    def _compared(self, answer: StudyAnswer) -> Match:
+        """How the row compares with the context patient, whatever else is on the line or confirmed."""
         key = (answer.hospital, answer.patient)
         match = self._matches.get(key)
         if match is None:
@@ -185,6 +162,19 @@ class Timeline:
             self._matches[key] = match
             if match.outcome is Identity.SAME:
                 self._people.add(answer.patient)
+        return match
+
+    def _match(self, answer: StudyAnswer) -> Match:
+        """How the row stands: compared, in doubt with all others, or confirmed by a person."""
+        match = self._compared(answer)
+        if match.outcome is Identity.SAME and self._people.several:
+            match = replace(match, outcome=Identity.PROPOSED, note="This number seems to be used for several people.")
+        if match.outcome is Identity.PROPOSED and self._links:
+            covers = (
+                one for one in self._links.values() if one.covers(answer.hospital, answer.patient, answer.study_uid)
+            )
+            link = max(covers, key=lambda one: (one.at, one.user, one.reason), default=None)
+            match = match if link is None else replace(match, outcome=Identity.SAME, link=link)
         return match
 
     def _told(self, report: HospitalReport) -> HospitalReport:
@@ -200,43 +190,24 @@ class Timeline:
     def _merge(self, copies: Mapping[str, StudyAnswer]) -> TimelineStudy:
         ordered = sorted(copies.values(), key=lambda copy: (-(copy.images or 0), copy.hospital))
         matches = [self._match(copy) for copy in ordered]
-        worst = next((match for match in matches if match.outcome is not Identity.SAME), matches[0])
+        # The least certain copy speaks for the study: one in question, else one that is certain by a person's word.
+        worst = min(matches, key=lambda match: (match.outcome is Identity.SAME, match.link is None))
         regions = self._regions(*(text for copy in ordered for text in (copy.description, copy.body_part)))
         if regions == (Region.UNKNOWN,):
             regions = _regions_of_modalities(ordered) or regions
         return TimelineStudy((_filled(ordered), *ordered[1:]), worst, regions)
 
-    def _as_it_stands(self, study: TimelineStudy) -> TimelineStudy:
-        """The study with what depends on the rest of the line."""
-        match = study.match
-        if match.outcome is Identity.SAME and self._people.several:
-            match = replace(match, outcome=Identity.PROPOSED)
-        current = study.study_uid == self._current_uid
-        return replace(study, match=match, current=current) if current or match is not study.match else study
+
+def _also_known_as(context: Patient, local: Identifier) -> Patient:
+    """The context patient under a hospital's own number; the number of the launch still counts there."""
+    return replace(context, identifier=local, other_ids=(context.identifier, *context.other_ids))
 
 
-class _People:
-    """What the rows that match say about the person: more than one answer means more than one person.
-
-    A context that is a bare number matches everybody who has it; the rows themselves then tell people apart.
-    """
-
-    def __init__(self) -> None:
-        self.several = False
-        self._birth_dates: set[date] = set()
-        self._sexes: set[str] = set()
-        self._names: set[str] = set()
-
-    def add(self, patient: Patient) -> None:
-        """Take one more description."""
-        if patient.birth_date is not None:
-            self._birth_dates.add(patient.birth_date)
-        self._sexes.update(known_sex(patient))
-        if not self.several and patient.name not in self._names:
-            self.several = any(names_agree(patient.name, name) is False for name in self._names)
-            self._names.add(patient.name)
-        crowded = len(self._names) > NAMES_MAX
-        self.several = self.several or crowded or len(self._birth_dates) > 1 or len(self._sexes) > 1
+def _sight(study: TimelineStudy) -> Sight:
+    best = study.best
+    return Sight(
+        study.study_uid, best.study_date, best.study_time, study.modalities, study.regions, best.series, study.images
+    )
 
 
 def _filled(copies: Sequence[StudyAnswer]) -> StudyAnswer:

@@ -1,0 +1,58 @@
+"""One study as it stands on the line: everyone who holds it, whose it is, what it shows and how much it matters."""
+
+from dataclasses import dataclass, field
+
+from priorline.domain.identity import Match
+from priorline.domain.region import Region, plain
+from priorline.domain.relevance import DOCUMENT_MODALITIES, FILM_MODALITIES, Exam, Relevance
+from priorline.domain.study import StudyAnswer
+
+BEDSIDE_WORDS = frozenset(
+    "bed bedside bedopname portable mobile mobiel liegend liegen liggend bettaufnahme bett supine ic icu".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineStudy:
+    """One study on the line with everyone who holds it; `answers` has the best described copy first."""
+
+    answers: tuple[StudyAnswer, ...]
+    match: Match
+    regions: tuple[Region, ...]
+    relevance: Relevance = field(default=Relevance(0.0))
+    current: bool = False
+
+    @property
+    def study_uid(self) -> str:
+        """Study Instance UID (0020,000D)."""
+        return self.answers[0].study_uid
+
+    @property
+    def best(self) -> StudyAnswer:
+        """The copy with the most images: the one to fetch from."""
+        return self.answers[0]
+
+    @property
+    def hospitals(self) -> tuple[str, ...]:
+        """Every hospital that holds the study."""
+        return tuple(answer.hospital for answer in self.answers)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Modalities, those of pictures before those of documents."""
+        found = dict.fromkeys(modality for answer in self.answers for modality in answer.modalities)
+        return tuple(sorted(found, key=DOCUMENT_MODALITIES.__contains__))
+
+    @property
+    def images(self) -> int | None:
+        """The largest number of instances that any holder gives."""
+        counts = [answer.images for answer in self.answers if answer.images is not None]
+        return max(counts, default=None)
+
+    def exam(self) -> Exam:
+        """What ranking looks at."""
+        modalities = self.modalities
+        bedside = not FILM_MODALITIES.isdisjoint(modalities) and any(
+            not BEDSIDE_WORDS.isdisjoint(plain(answer.description).split()) for answer in self.answers
+        )
+        return Exam(self.regions, modalities, self.best.study_date, bedside)
