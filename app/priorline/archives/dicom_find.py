@@ -20,7 +20,7 @@ from priorline.archives.dicom_session import (
 )
 from priorline.archives.translate import IDENTIFIER_LENGTH_MAX, Row, read_row, series_answer, study_answer
 from priorline.archives.watch import Fault
-from priorline.domain.patient import Patient
+from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import SeriesAnswer, StudyAnswer, is_uid
 from priorline.errors import ArchiveBroken, ArchiveRefused, UsageError
 
@@ -30,7 +30,7 @@ BATCH = 20
 STUDY_KEYS = (
     "PatientID IssuerOfPatientID PatientName PatientBirthDate PatientSex StudyInstanceUID StudyDate StudyTime "
     "ModalitiesInStudy StudyDescription AccessionNumber NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances "
-    "InstanceAvailability"
+    "InstanceAvailability OtherPatientIDsSequence"
 ).split()
 SERIES_KEYS = "SeriesInstanceUID Modality SeriesNumber SeriesDescription NumberOfSeriesRelatedInstances".split()
 
@@ -57,7 +57,7 @@ def find_studies(
         with associate(peer, [build_context(MODEL, SYNTAXES)], cancelled) as session:
             for row in rows_of(session, identifier_of("STUDY", STUDY_KEYS, PatientID=asked), tally):
                 answer = study_answer(row, peer.name, peer.patient_id_issuer)
-                if answer is None or answer.patient.identifier.value != asked:
+                if answer is None or not is_of_number(answer.patient, patient.identifier):
                     tally.dropped += 1
                 else:
                     batch.append(answer)
@@ -68,6 +68,13 @@ def find_studies(
     except Cancelled:
         return FindSummary(tally.rows, tally.dropped, tally.cut, cancelled=True)
     return FindSummary(tally.rows, tally.dropped, tally.cut)
+
+
+def is_of_number(found: Patient, asked: Identifier) -> bool:
+    """Whether the row is of the number that was asked for, as its first one or, with the issuer, as a further one."""
+    value = asked.value.strip()
+    further = asked.issuer and Identifier(value, asked.issuer) in found.other_ids
+    return found.identifier.value == value or bool(further)
 
 
 def _hand_over(
@@ -189,12 +196,19 @@ def identifier_of(level: str, returned: list[str], **keys: str) -> Dataset:
     identifier = Dataset()
     identifier.QueryRetrieveLevel = level
     for keyword in returned:
-        setattr(identifier, keyword, None)
+        setattr(identifier, keyword, [_other_id_keys()] if keyword == "OtherPatientIDsSequence" else None)
     for keyword, value in keys.items():
         setattr(identifier, keyword, value)
     if not "".join(keys.values()).isascii():
         identifier.SpecificCharacterSet = "ISO_IR 192"
     return identifier
+
+
+def _other_id_keys() -> Dataset:
+    """An item with empty keys matches every patient, also those without further numbers (PS3.4 C.2.2.2.6)."""
+    item = Dataset()
+    item.PatientID = item.IssuerOfPatientID = None
+    return item
 
 
 def exact_key(value: str) -> str:

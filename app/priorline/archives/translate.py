@@ -7,8 +7,10 @@ where a hospital deviates; here a bad value is an absent value.
 import re
 import struct
 import unicodedata
+from collections.abc import Iterator
 from datetime import date, time
 from io import BytesIO
+from itertools import islice
 
 from pydicom.charset import python_encoding
 from pydicom.datadict import tag_for_keyword
@@ -23,6 +25,7 @@ JOINERS = "\u200c\u200d"
 DELIMITER_GROUP = 0xFFFE
 ITEM = 0xE000
 UNDEFINED_LENGTH = 0xFFFFFFFF
+OTHER_IDS_MAX = 16
 LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 ESCAPES = re.compile(rb"\x1b[ -/]+[0-~]")
 
@@ -30,8 +33,9 @@ ESCAPES = re.compile(rb"\x1b[ -/]+[0-~]")
 class Row:
     """One answer with its values as clean text; `doubtful` once any of them needed a guess at its characters."""
 
-    def __init__(self, elements: dict[int, bytes]) -> None:
+    def __init__(self, elements: dict[int, bytes], *, implicit: bool = True) -> None:
         self._elements = elements
+        self._implicit = implicit
         self.doubtful = False
         terms = [term.strip() for term in self._raw("SpecificCharacterSet").decode("ascii", "replace").split("\\")]
         declared = bool("".join(terms))
@@ -84,6 +88,15 @@ class Row:
             return time(int(whole[:2]), int(whole[2:4]), int(whole[4:]))
         except ValueError:
             return None
+
+    def items(self, keyword: str) -> Iterator["Row"]:
+        """The items of a sequence that can be read, in the character sets of the row."""
+        characters = tag_for_keyword("SpecificCharacterSet") or 0
+        try:
+            for item in _items(self._raw(keyword), implicit=self._implicit):
+                yield Row({characters: self._raw("SpecificCharacterSet"), **item}, implicit=self._implicit)
+        except struct.error:
+            return
 
     def _raw(self, keyword: str) -> bytes:
         return self._elements.get(tag_for_keyword(keyword) or 0, b"")
@@ -140,19 +153,34 @@ def read_row(identifier: BytesIO | None, transfer_syntax: UID) -> Row | None:
     if not encoded or len(encoded) > IDENTIFIER_LENGTH_MAX:
         return None
     try:
-        return Row(_elements(encoded, implicit=transfer_syntax.is_implicit_VR))
+        implicit = transfer_syntax.is_implicit_VR
+        return Row(_elements(encoded, implicit=implicit), implicit=implicit)
     except struct.error:
         return None
 
 
 def _elements(encoded: bytes, *, implicit: bool) -> dict[int, bytes]:
-    """Raw values by tag at the top level of a little-endian dataset (PS3.5 7.1), sequences left out.
+    """Raw values by tag at the top level of a little-endian dataset (PS3.5 7.1); a sequence is its encoded items.
 
     Raises struct.error where the dataset ends too early.
     """
     found: dict[int, bytes] = {}
-    at = depth = 0
+    at = 0
     while at < len(encoded):
+        group, number = struct.unpack_from("<HH", encoded, at)
+        at, length = _length(encoded, at + 4, implicit or group == DELIMITER_GROUP)
+        end = _end(encoded, at, implicit) if length == UNDEFINED_LENGTH else at + length
+        value = struct.unpack_from(f"{end - at}s", encoded, at)[0]
+        at = end
+        if group != DELIMITER_GROUP:
+            found.setdefault(group << 16 | number, value)
+    return found
+
+
+def _end(encoded: bytes, at: int, implicit: bool) -> int:
+    """Where what was opened with an undefined length before `at` ends, its delimiter included."""
+    depth = 1
+    while depth:
         group, number = struct.unpack_from("<HH", encoded, at)
         at, length = _length(encoded, at + 4, implicit or group == DELIMITER_GROUP)
         if length == UNDEFINED_LENGTH:
@@ -161,11 +189,21 @@ def _elements(encoded: bytes, *, implicit: bool) -> dict[int, bytes]:
             # Delimiters end what was opened; the content of an item of known length is stepped through.
             depth -= number != ITEM
         else:
-            value = struct.unpack_from(f"{length}s", encoded, at)[0]
             at += length
-            if depth == 0:
-                found.setdefault(group << 16 | number, value)
-    return found
+    return at
+
+
+def _items(encoded: bytes, *, implicit: bool) -> Iterator[dict[int, bytes]]:
+    """The items of a sequence, each as its elements; raises struct.error where they end too early."""
+    at = 0
+    while at < len(encoded):
+        group, number = struct.unpack_from("<HH", encoded, at)
+        at, length = _length(encoded, at + 4, implicit=True)
+        if (group, number) != (DELIMITER_GROUP, ITEM):
+            return
+        end = _end(encoded, at, implicit) if length == UNDEFINED_LENGTH else at + length
+        yield _elements(struct.unpack_from(f"{end - at}s", encoded, at)[0], implicit=implicit)
+        at = end
 
 
 def _length(encoded: bytes, at: int, implicit: bool) -> tuple[int, int]:
@@ -191,6 +229,7 @@ def study_answer(row: Row, hospital: str, issuer: str) -> StudyAnswer | None:
         name=row.text("PatientName"),
         birth_date=row.day("PatientBirthDate"),
         sex=sex if sex in ("M", "F", "O") else "",
+        other_ids=_other_ids(row),
     )
     values = {
         "modalities": row.texts("ModalitiesInStudy"),
@@ -209,6 +248,13 @@ def study_answer(row: Row, hospital: str, issuer: str) -> StudyAnswer | None:
         doubtful_text=row.doubtful,
         **values,  # type: ignore[arg-type]
     )
+
+
+def _other_ids(row: Row) -> tuple[Identifier, ...]:
+    """Further numbers of the patient; one without an issuer of its own could be anybody's and is left out."""
+    items = islice(row.items("OtherPatientIDsSequence"), OTHER_IDS_MAX)
+    found = (Identifier(item.text("PatientID"), item.text("IssuerOfPatientID")) for item in items)
+    return tuple(dict.fromkeys(one for one in found if one.value and one.issuer))
 
 
 def series_answer(row: Row, sop_classes: tuple[str, ...]) -> SeriesAnswer | None:

@@ -29,7 +29,10 @@ OWN_FIELDS = frozenset("time event code user process reason previous link".split
 
 
 class AuditEvent(Enum):
-    """Event identifiers of PS3.15 A.5 (code values of PS3.16, scheme DCM)."""
+    """Event identifiers of PS3.15 A.5 (code values of PS3.16 CID 400, scheme DCM).
+
+    PATIENT_RECORD is what a person's decision about a patient's identity is: it changes whom records are of.
+    """
 
     QUERY = "110112"
     TRANSFERRED = "110104"
@@ -37,6 +40,7 @@ class AuditEvent(Enum):
     DELETED = "110105"
     EXPORTED = "110106"
     IMPORTED = "110107"
+    PATIENT_RECORD = "110110"
     SECURITY_ALERT = "110113"
 
 
