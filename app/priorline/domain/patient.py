@@ -65,6 +65,7 @@ PLAIN_LETTERS = str.maketrans(
         "œ": "oe",
         "Œ": "OE",
         "ß": "ss",
+        "ı": "i",
     }
 )
 WORDS = re.compile(r"[a-z0-9]+")

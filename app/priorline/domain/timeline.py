@@ -99,9 +99,11 @@ class Timeline:
         self._changed(everything=True)
 
     def links_of(self, study_uid: str) -> tuple[PersonLink, ...]:
-        """The confirmations that a study stands on, those to revoke for it."""
-        matches = map(self._match, self._answers.get(study_uid, {}).values())
-        return tuple({match.link.pair: match.link for match in matches if match.link is not None}.values())
+        """The confirmations that a study stands on: all of them have to be revoked to shut it again."""
+        copies = self._answers.get(study_uid, {}).values()
+        return tuple(
+            dict.fromkeys(link for copy in copies if self._match(copy).link for link in self._covering(copy))
+        )
 
     def probable_copies(self, study_uid: str) -> tuple[str, ...]:
         """The UIDs of other studies on the line that are probably this one, copied under another UID."""
@@ -170,12 +172,12 @@ class Timeline:
         if match.outcome is Identity.SAME and self._people.several:
             match = replace(match, outcome=Identity.PROPOSED, note="This number seems to be used for several people.")
         if match.outcome is Identity.PROPOSED and self._links:
-            covers = (
-                one for one in self._links.values() if one.covers(answer.hospital, answer.patient, answer.study_uid)
-            )
-            link = max(covers, key=lambda one: (one.at, one.user, one.reason), default=None)
+            link = max(self._covering(answer), key=lambda one: (one.at, one.user, one.reason), default=None)
             match = match if link is None else replace(match, outcome=Identity.SAME, link=link)
         return match
+
+    def _covering(self, answer: StudyAnswer) -> list[PersonLink]:
+        return [one for one in self._links.values() if one.covers(answer.hospital, answer.patient, answer.study_uid)]
 
     def _told(self, report: HospitalReport) -> HospitalReport:
         count = len(self._withheld.get(report.hospital, ()))
