@@ -1,8 +1,10 @@
 """Many simulated hospitals in one thread: the few PDUs of a C-FIND written by hand, as light as a peer can be.
 
 `python _light_hospitals.py PLAN…` prints one line of JSON with a port for each plan and ends when its standard input
-closes. A plan is a number of milliseconds, `mute` (accepts the association, then says nothing) or `deaf` (accepts the
-connection only). What they know is what `_hospitals.py` knows, so that both kinds of peer can be compared.
+closes. A plan is a number of milliseconds before the answer, `deaf` (accepts the connection, then says nothing),
+`mute` (accepts the association, then says nothing), `half` (answers with 2 bytes), `torn` (with a header and 3 bytes),
+`drip` (with a byte a second), `endless` (with rows without end) or `foreign` (with 50 studies of other patients). What
+they know is what `_hospitals.py` knows, so that both kinds of peer can be compared.
 """
 
 import asyncio
@@ -21,6 +23,8 @@ ACCEPT, REQUEST, DATA, RELEASE, RELEASED, ABORT = 2, 1, 4, 5, 6, 7
 IDENTIFIER_FRAGMENT, COMMAND_FRAGMENT = 0, 1
 LAST_FRAGMENT = 2
 BACKLOG = 16
+FOREIGN_ROWS = 50
+STARTS = {"half": b"\x04\x00", "torn": b"\x04\x00\x00\x00\x10\x00abc"}
 
 
 def pdu(kind: int, body: bytes) -> bytes:
@@ -63,6 +67,17 @@ def answer_of(hospital: int) -> bytes:
     return found + response(SUCCESS)
 
 
+def foreign_rows() -> bytes:
+    """An answer that does not look at the patient's number."""
+    found = b""
+    for number in range(FOREIGN_ROWS):
+        row = study(1, 1)
+        row.PatientID = f"OTHER-{number}"
+        row.StudyInstanceUID = f"{ROOT}.77.{number}"
+        found += response(PENDING, encode(row, False, True) or b"")
+    return found + response(SUCCESS)
+
+
 def acceptance(request: bytes) -> bytes:
     """The A-ASSOCIATE-AC that takes every context with explicit VR little endian."""
     contexts, at = b"", 68
@@ -80,14 +95,14 @@ class Hospital:
 
     def __init__(self, number: int, plan: str) -> None:
         self._plan = plan
-        self._seconds = 0.0 if plan in ("mute", "deaf") else float(plan) / 1000
-        self._answer = answer_of(number)
+        self._seconds = float(plan) / 1000 if plan.isdecimal() else 0.0
+        self._answer = foreign_rows() if plan == "foreign" else answer_of(number)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One association, until either side ends it."""
         peer = writer.get_extra_info("socket")
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        with contextlib.suppress(asyncio.CancelledError, asyncio.IncompleteReadError, ConnectionError):
             if self._plan == "deaf":
                 await reader.read()
             await self._converse(reader, writer)
@@ -99,14 +114,31 @@ class Hospital:
             body = await reader.readexactly(length)
             if kind == REQUEST:
                 writer.write(acceptance(body))
-            elif kind == DATA and self._plan != "mute" and _ends_request(body):
-                await asyncio.sleep(self._seconds)
-                writer.write(self._answer)
+            elif kind == DATA and _ends_request(body):
+                await self._respond(writer)
             elif kind == RELEASE:
                 writer.write(pdu(RELEASED, bytes(4)))
                 return
             elif kind == ABORT:
                 return
+
+    async def _respond(self, writer: asyncio.StreamWriter) -> None:
+        if self._plan in STARTS:
+            writer.write(STARTS[self._plan])
+        elif self._plan == "drip":
+            for byte in pdu(DATA, bytes(1000)):
+                writer.write(bytes((byte,)))
+                await writer.drain()
+                await asyncio.sleep(1)
+        elif self._plan == "endless":
+            row = response(PENDING, encode(study(1, 1), False, True) or b"")
+            while not writer.is_closing():
+                writer.write(row)
+                await writer.drain()
+                await asyncio.sleep(0)
+        elif self._plan != "mute":
+            await asyncio.sleep(self._seconds)
+            writer.write(self._answer)
 
 
 def _ends_request(body: bytes) -> bool:

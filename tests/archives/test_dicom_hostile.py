@@ -79,21 +79,23 @@ def test_half_a_pdu_or_none_is_a_stalled_archive(half: bytes) -> None:
         find(peer)
 
 
-def test_a_trickle_of_bytes_is_a_stalled_archive() -> None:
-    def script(connection: socket.socket) -> None:
-        peers.accept_association(connection)
-        peers.read_pdu(connection)
-        peers.drip(connection, b"\x04\x00\x00\x00\x40\x00" + bytes(400), 0.1)
+def drip_after_request(connection: socket.socket) -> None:
+    peers.accept_association(connection)
+    peers.read_pdu(connection)
+    peers.drip(connection, b"\x04\x00\x00\x00\x40\x00" + bytes(400), 0.1)
 
-    with peers.raw(script) as peer, pytest.raises(ArchiveTimedOut):
+
+def test_a_trickle_of_bytes_is_a_stalled_archive() -> None:
+    with peers.raw(drip_after_request) as peer, pytest.raises(ArchiveTimedOut):
         find(peer)
 
 
-def test_an_accepted_connection_without_an_answer_times_out() -> None:
-    def mute(connection: socket.socket) -> None:
-        peers.read_pdu(connection)
+def deaf(connection: socket.socket) -> None:
+    peers.read_pdu(connection)
 
-    with peers.raw(mute) as peer, pytest.raises(ArchiveTimedOut, match="said nothing"):
+
+def test_an_accepted_connection_without_an_answer_times_out() -> None:
+    with peers.raw(deaf) as peer, pytest.raises(ArchiveTimedOut, match="said nothing"):
         find(peer)
 
 
@@ -356,8 +358,11 @@ def test_what_the_receiver_raises_comes_through() -> None:
         DicomArchive(peer).retrieve(STUDY, None, [peers.CT_IMAGE], full, lambda: False)
 
 
-def test_the_process_ends_while_an_archive_stalls() -> None:
-    with peers.raw(after_request(b"\x04\x00")) as peer:
+@pytest.mark.parametrize(
+    "script_of_peer", [after_request(b"\x04\x00"), drip_after_request, deaf], ids=["N1", "N2", "N3"]
+)
+def test_the_process_ends_while_an_archive_stalls(script_of_peer: Callable[[socket.socket], None]) -> None:
+    with peers.raw(script_of_peer) as peer:
         script = (
             "import threading\n"
             "import peers\n"
