@@ -1,10 +1,11 @@
 """Many simulated hospitals in one thread: the few PDUs of a C-FIND written by hand, as light as a peer can be.
 
 `python _light_hospitals.py PLAN…` prints one line of JSON with a port for each plan and ends when its standard input
-closes. A plan is a number of milliseconds before the answer, `deaf` (accepts the connection, then says nothing),
-`mute` (accepts the association, then says nothing), `half` (answers with 2 bytes), `torn` (with a header and 3 bytes),
-`drip` (with a byte a second), `endless` (with rows without end) or `foreign` (with 50 studies of other patients). What
-they know is what `_hospitals.py` knows, so that both kinds of peer can be compared.
+closes. A plan is a number of milliseconds before the answer, or one of:
+`deaf` (accepts the connection, then says nothing), `mute` (accepts the association, then says nothing),
+`half` (answers with 2 bytes), `torn` (with a header and 3 bytes), `drip` (with a byte a second),
+`endless` (with rows without end), `foreign` (with 50 studies of others).
+What they know is what `_hospitals.py` knows, so that both kinds of peer can be compared.
 """
 
 import asyncio
