@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from priorline.domain.region import Region, RegionTable, plain
+from priorline.domain.region import Region, RegionTable, one_slip, plain
 from priorline.errors import ConfigError
 from priorline.regions import load_region_table
 
@@ -124,6 +124,8 @@ def test_the_longest_phrase_and_the_whole_word_win() -> None:
         ('chest = "thorax"', '"chest" needs a list of words'),
         ("chest = [1]", '"chest" needs a list of words'),
         ('chest = ["--"]', '"chest" needs a list of words'),
+        ('chest = ["th*x"]', "a * may stand at the beginning or the end of a single word only"),
+        ('chest = ["chest film*"]', "a * may stand at the beginning or the end of a single word only"),
         ("chest = ", "Invalid value"),
     ],
 )
@@ -134,6 +136,63 @@ def test_a_wrong_table_says_what_is_wrong(tmp_path: Path, text: str, told: str) 
         load_region_table(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[LN]\nchest = 5", '"chest" needs a list of words'),
+        ("LN = 5", '"LN" needs regions with lists of codes'),
+        ('[LN]\nthigh = ["1-2"]', '"thigh" is not a region'),
+    ],
+)
+def test_a_wrong_table_of_codes_says_what_is_wrong(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "procedures.toml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_region_table(codes=path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert told in str(caught.value)
+
+
+def test_a_hospital_adds_its_own_scheme(tmp_path: Path) -> None:
+    path = tmp_path / "procedures.toml"
+    path.write_text('[99NOORD]\nchest = ["THX1"]\nabdomen = ["THX1"]\n', "utf-8")
+    assert load_region_table(codes=path).of_codes([("99noord ", " thx1")]) == (R.CHEST, R.ABDOMEN)
+
+
+def test_words_that_only_look_like_a_part_of_the_body_are_passed_over() -> None:
+    table = RegionTable.build({"no region": ["long axis"], "chest": ["long"], "abdomen": ["liver"]})
+    assert table.regions("long axis liver") == (R.ABDOMEN,)
+    assert table.regions("long axis") == (R.UNKNOWN,)
+    assert table.regions("long") == (R.CHEST,)
+
+
+def test_endings_match_where_no_beginning_does() -> None:
+    table = RegionTable.build({"spine": ["*kolom"], "chest": ["borst*"]})
+    assert table.regions("wervelkolom") == (R.SPINE,)
+    assert table.regions("borstkolom") == (R.CHEST,)
+    assert table.regions("kolommen") == (R.UNKNOWN,)
+
+
+def test_an_umlaut_matches_however_it_is_written() -> None:
+    table = RegionTable.build({"lower limb": ["hüfte", "fuß"]})
+    for written in ("Hüfte", "HUFTE", "Huefte", "Hu\u0308fte", "Fuß", "FUSS"):
+        assert table.regions(written) == (R.LOWER_LIMB,)
+
+
+@pytest.mark.parametrize("written", ["Voetfoto's", "Leberpunktion", "Kniescan", "MRI Schulter-MRT"])
+def test_a_technique_glued_to_a_part_of_the_body_is_taken_off(written: str) -> None:
+    assert TABLE.regions(written) != (R.UNKNOWN,)
+
+
+@given(st.text("abcde", min_size=1, max_size=7), st.integers(0, 6), st.sampled_from("abcdez"))
+def test_one_slip_is_one_letter(word: str, at: int, letter: str) -> None:
+    at = min(at, len(word) - 1)
+    for slip in (word[:at] + word[at + 1 :], word[:at] + letter + word[at:], word[:at] + letter + word[at + 1 :]):
+        assert one_slip(word, slip) == one_slip(slip, word) == (slip != word)
+    assert not one_slip(word, word + "yy")
+    assert not one_slip(word, "yy" + word[2:] + "q")
 
 
 def test_a_missing_table_names_the_file(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from priorline.domain.laterality import Side
 from priorline.domain.region import Region
 from priorline.domain.relevance import Exam, relevance
 
@@ -21,6 +22,8 @@ EXAMS = st.builds(
     st.lists(st.sampled_from(["CT", "MR", "DX", "CR", "US", "MG", "SR", "PR"]), max_size=3, unique=True).map(tuple),
     st.none() | st.dates(date(1980, 1, 1), date(2026, 12, 31)),
     st.booleans(),
+    st.sampled_from(Side),
+    st.sampled_from([0.5, 0.6, 0.85, 1.0]),
 )
 
 
@@ -97,3 +100,61 @@ def test_documents_do_not_make_two_studies_alike() -> None:
 )
 def test_reasons_in_words(prior: Exam, flags: tuple[bool, bool], reasons: tuple[str, ...]) -> None:
     assert relevance(TRAUMA_CT, prior, oldest_of_kind=flags[0], latest_before=flags[1]).reasons == reasons
+
+
+KNEE = Exam((Region.LOWER_LIMB,), ("DX",), date(2026, 3, 1), side=Side.LEFT)
+
+
+@pytest.mark.parametrize(
+    ("side", "reason"),
+    [
+        (Side.LEFT, "same side (left)"),
+        (Side.RIGHT, "other side (right)"),
+        (Side.BOTH, "both sides"),
+        (Side.UNKNOWN, ""),
+    ],
+)
+def test_sides_have_a_reason_in_words(side: Side, reason: str) -> None:
+    found = relevance(KNEE, replace(KNEE, side=side), oldest_of_kind=False, latest_before=False)
+    assert ("side" in " ".join(found.reasons)) == bool(reason)
+    assert not reason or reason in found.reasons
+
+
+@given(st.sampled_from(KNOWN), st.booleans(), st.booleans())
+def test_the_other_side_counts_for_less_but_stays_related_and_above_another_region(
+    region: Region, oldest: bool, latest: bool
+) -> None:
+    current = replace(KNEE, regions=(region,), study_date=date(2026, 3, 1))
+    prior = replace(current, study_date=date(2020, 1, 1))
+    other = relevance(current, replace(prior, side=Side.RIGHT), oldest_of_kind=oldest, latest_before=latest)
+    assert other.related
+    assert other.score < score(current, replace(prior, side=Side.UNKNOWN), oldest=oldest, latest=latest)
+    assert score(current, replace(prior, side=Side.UNKNOWN)) == score(current, prior)
+    elsewhere = Region.UPPER_LIMB if region is Region.LOWER_LIMB else Region.LOWER_LIMB
+    if region is not Region.WHOLE_BODY:
+        assert other.score > score(current, replace(prior, regions=(elsewhere,), side=Side.LEFT), oldest=oldest)
+
+
+def test_the_other_side_matters_more_for_limbs_than_for_a_chest() -> None:
+    chest = replace(KNEE, regions=(Region.CHEST,))
+    assert score(KNEE, replace(KNEE, side=Side.RIGHT)) < score(chest, replace(chest, side=Side.RIGHT))
+
+
+def test_a_region_that_is_not_certain_says_so_and_is_never_irrelevant() -> None:
+    doubtful = replace(FILM, regions=(Region.LOWER_LIMB,), confidence=0.6)
+    found = relevance(TRAUMA_CT, doubtful, oldest_of_kind=False, latest_before=False)
+    assert found.related
+    assert "region not certain" in found.reasons
+    assert found.score > score(TRAUMA_CT, replace(doubtful, confidence=1.0))
+    assert score(TRAUMA_CT, replace(FILM, confidence=0.6)) < score(TRAUMA_CT, FILM)
+
+
+@given(EXAMS, EXAMS, st.booleans(), st.booleans())
+def test_nothing_is_unrelated_without_a_certain_region_elsewhere(
+    current: Exam, prior: Exam, oldest: bool, latest: bool
+) -> None:
+    found = relevance(current, prior, oldest_of_kind=oldest, latest_before=latest)
+    if not found.related:
+        assert Region.UNKNOWN not in (*current.regions, *prior.regions)
+        assert not set(current.regions) & set(prior.regions)
+        assert min(current.confidence, prior.confidence) >= 0.75

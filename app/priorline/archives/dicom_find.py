@@ -1,6 +1,6 @@
 """C-FIND at a peer (PS3.4 C.4.1): exact keys out, only matching rows back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
@@ -30,8 +30,12 @@ BATCH = 20
 STUDY_KEYS = (
     "PatientID IssuerOfPatientID PatientName PatientBirthDate PatientSex StudyInstanceUID StudyDate StudyTime "
     "ModalitiesInStudy StudyDescription AccessionNumber NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances "
-    "InstanceAvailability OtherPatientIDsSequence"
+    "InstanceAvailability OtherPatientIDsSequence ProcedureCodeSequence"
 ).split()
+ITEM_KEYS = {
+    "OtherPatientIDsSequence": ("PatientID", "IssuerOfPatientID"),
+    "ProcedureCodeSequence": ("CodeValue", "CodingSchemeDesignator", "CodeMeaning"),
+}
 SERIES_KEYS = "SeriesInstanceUID Modality SeriesNumber SeriesDescription NumberOfSeriesRelatedInstances".split()
 
 
@@ -196,7 +200,7 @@ def identifier_of(level: str, returned: list[str], **keys: str) -> Dataset:
     identifier = Dataset()
     identifier.QueryRetrieveLevel = level
     for keyword in returned:
-        setattr(identifier, keyword, [_other_id_keys()] if keyword == "OtherPatientIDsSequence" else None)
+        setattr(identifier, keyword, [_item_keys(ITEM_KEYS[keyword])] if keyword in ITEM_KEYS else None)
     for keyword, value in keys.items():
         setattr(identifier, keyword, value)
     if not "".join(keys.values()).isascii():
@@ -204,10 +208,11 @@ def identifier_of(level: str, returned: list[str], **keys: str) -> Dataset:
     return identifier
 
 
-def _other_id_keys() -> Dataset:
-    """An item with empty keys matches every patient, also those without further numbers (PS3.4 C.2.2.2.6)."""
+def _item_keys(keywords: Iterable[str]) -> Dataset:
+    """An item with empty keys matches everything, also where there are no items (PS3.4 C.2.2.2.6)."""
     item = Dataset()
-    item.PatientID = item.IssuerOfPatientID = None
+    for keyword in keywords:
+        setattr(item, keyword, None)
     return item
 
 

@@ -17,7 +17,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.uid import UID
 
 from priorline.domain.patient import Identifier, Patient
-from priorline.domain.study import SeriesAnswer, StudyAnswer, is_uid
+from priorline.domain.study import ProcedureCode, SeriesAnswer, StudyAnswer, is_uid
 
 TEXT_MAX = 256
 IDENTIFIER_LENGTH_MAX = 1 << 20
@@ -26,6 +26,8 @@ DELIMITER_GROUP = 0xFFFE
 ITEM = 0xE000
 UNDEFINED_LENGTH = 0xFFFFFFFF
 OTHER_IDS_MAX = 16
+CODES_MAX = 16
+ITEM_TEXTS = ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
 LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 ESCAPES = re.compile(rb"\x1b[ -/]+[0-~]")
 
@@ -231,6 +233,7 @@ def study_answer(row: Row, hospital: str, issuer: str) -> StudyAnswer | None:
         sex=sex if sex in ("M", "F", "O") else "",
         other_ids=_other_ids(row),
     )
+    codes = _procedure_codes(row)
     values = {
         "modalities": row.texts("ModalitiesInStudy"),
         "description": row.text("StudyDescription"),
@@ -245,6 +248,7 @@ def study_answer(row: Row, hospital: str, issuer: str) -> StudyAnswer | None:
         study_time=row.clock("StudyTime"),
         series=row.number("NumberOfStudyRelatedSeries"),
         images=row.number("NumberOfStudyRelatedInstances"),
+        procedure_codes=codes,
         doubtful_text=row.doubtful,
         **values,  # type: ignore[arg-type]
     )
@@ -255,6 +259,13 @@ def _other_ids(row: Row) -> tuple[Identifier, ...]:
     items = islice(row.items("OtherPatientIDsSequence"), OTHER_IDS_MAX)
     found = (Identifier(item.text("PatientID"), item.text("IssuerOfPatientID")) for item in items)
     return tuple(dict.fromkeys(one for one in found if one.value and one.issuer))
+
+
+def _procedure_codes(row: Row) -> tuple[ProcedureCode, ...]:
+    """Procedure Code Sequence (0008,1032); an item without value or scheme says nothing."""
+    items = islice(row.items("ProcedureCodeSequence"), CODES_MAX)
+    found = (ProcedureCode(*map(item.text, ITEM_TEXTS)) for item in items)
+    return tuple(dict.fromkeys(one for one in found if one.value and one.scheme))
 
 
 def series_answer(row: Row, sop_classes: tuple[str, ...]) -> SeriesAnswer | None:

@@ -44,11 +44,20 @@ class HospitalReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcedureCode:
+    """What was done, as a code (PS3.3 8.8): `scheme` is the Coding Scheme Designator (0008,0102)."""
+
+    value: str
+    scheme: str
+    meaning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StudyAnswer:
     """One study as one hospital describes it (a C-FIND or QIDO-RS row at study level, PS3.4 C.6.2.1).
 
     `series` and `images` are None where the hospital did not say. `doubtful_text` marks text that was decoded
-    with a fallback character set.
+    with a fallback character set. `laterality` is R, L or B where a hospital gives it (0020,0060).
     """
 
     hospital: str
@@ -64,6 +73,8 @@ class StudyAnswer:
     images: int | None = None
     availability: str = ""
     doubtful_text: bool = False
+    procedure_codes: tuple[ProcedureCode, ...] = ()
+    laterality: str = ""
 
 
 @dataclass(frozen=True, slots=True)

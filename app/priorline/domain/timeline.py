@@ -6,15 +6,17 @@ Knows no screen and does no input or output; the window and the command line bot
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from priorline.domain.coverage import Coverage
 from priorline.domain.duplicates import ProbableCopy, Sight, by_study, probable_copies
 from priorline.domain.identity import Identity, Match, compare
+from priorline.domain.laterality import Side
 from priorline.domain.links import PersonLink, link_of
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.people import NAMES_MAX, People
-from priorline.domain.region import MODALITY_REGIONS, Region, RegionTable
+from priorline.domain.region import Region, RegionTable
+from priorline.domain.region_finding import Written, find_region
 from priorline.domain.relevance import FILM_MODALITIES, Exam, relevance
 from priorline.domain.study import HospitalReport, HospitalState, StudyAnswer
 from priorline.domain.timeline_study import TimelineStudy
@@ -22,8 +24,8 @@ from priorline.errors import UsageError
 
 __all__ = ["NAMES_MAX", "Coverage", "Timeline", "TimelineStudy"]
 
-# Film or not, taken in bed or not, main region: "oldest" and "latest" are meant within one kind.
-Kind = tuple[bool, bool, Region]
+# Film or not, taken in bed or not, main region, side: "oldest" and "latest" are meant within one kind.
+Kind = tuple[bool, bool, Region, Side]
 
 
 class Timeline:
@@ -46,7 +48,7 @@ class Timeline:
             hospital: _also_known_as(context, identifier) for hospital, identifier in (local_numbers or {}).items()
         }
         self._links = {link.pair: link for link in links if link.is_of(context)}
-        self._regions = lru_cache(maxsize=4096)(table.regions)
+        self._region = lru_cache(maxsize=4096)(partial(find_region, table))
         self._matches: dict[tuple[str, Patient], Match] = {}
         self._answers: dict[str, dict[str, StudyAnswer]] = {}
         self._withheld: dict[str, set[str]] = {}
@@ -194,10 +196,8 @@ class Timeline:
         matches = [self._match(copy) for copy in ordered]
         # The least certain copy speaks for the study: one in question, else one that is certain by a person's word.
         worst = min(matches, key=lambda match: (match.outcome is Identity.SAME, match.link is None))
-        regions = self._regions(*(text for copy in ordered for text in (copy.description, copy.body_part)))
-        if regions == (Region.UNKNOWN,):
-            regions = _regions_of_modalities(ordered) or regions
-        return TimelineStudy((_filled(ordered), *ordered[1:]), worst, regions)
+        region = self._region(_written(ordered))
+        return TimelineStudy((_filled(ordered), *ordered[1:]), worst, region)
 
 
 def _also_known_as(context: Patient, local: Identifier) -> Patient:
@@ -228,9 +228,16 @@ def _fullness(answer: StudyAnswer) -> tuple[int, int, str]:
     return answer.images or 0, answer.series or 0, repr(answer)
 
 
-def _regions_of_modalities(copies: Iterable[StudyAnswer]) -> tuple[Region, ...]:
-    modalities = (modality for copy in copies for modality in copy.modalities)
-    return tuple(dict.fromkeys(MODALITY_REGIONS[name] for name in modalities if name in MODALITY_REGIONS))
+def _written(copies: Sequence[StudyAnswer]) -> Written:
+    """What all holders write about the study, the fullest copy first; each thing once."""
+    codes = tuple(code for copy in copies for code in copy.procedure_codes)
+    descriptions = (*(copy.description for copy in copies), *(code.meaning for code in codes))
+    return Written(
+        tuple(dict.fromkeys((code.scheme, code.value) for code in codes)),
+        tuple(dict.fromkeys(copy.body_part for copy in copies if copy.body_part)),
+        tuple(dict.fromkeys(filter(None, descriptions))),
+        tuple(dict.fromkeys(name for copy in copies for name in copy.modalities)),
+    )
 
 
 def _when(study: TimelineStudy) -> tuple[date, time]:
@@ -267,7 +274,7 @@ def _ends(
         if study.current or study.best.study_date is None or study.match.outcome is not Identity.SAME:
             continue
         exam = exams[study.study_uid]
-        kind = (not FILM_MODALITIES.isdisjoint(exam.modalities), exam.bedside, exam.regions[0])
+        kind = (not FILM_MODALITIES.isdisjoint(exam.modalities), exam.bedside, exam.regions[0], exam.side)
         oldest[kind] = study.study_uid
         if _when(study) < _when(current):
             latest.setdefault(kind, study.study_uid)

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 
 from priorline.domain.identity import Match
-from priorline.domain.region import Region, plain
+from priorline.domain.laterality import Side, side_of, side_of_tags
+from priorline.domain.region import Regions, plain
+from priorline.domain.region_finding import RegionFinding
 from priorline.domain.relevance import DOCUMENT_MODALITIES, FILM_MODALITIES, Exam, Relevance
 from priorline.domain.study import StudyAnswer
 
@@ -18,7 +20,7 @@ class TimelineStudy:
 
     answers: tuple[StudyAnswer, ...]
     match: Match
-    regions: tuple[Region, ...]
+    region_finding: RegionFinding
     relevance: Relevance = field(default=Relevance(0.0))
     current: bool = False
 
@@ -31,6 +33,17 @@ class TimelineStudy:
     def best(self) -> StudyAnswer:
         """The copy with the most images: the one to fetch from."""
         return self.answers[0]
+
+    @property
+    def regions(self) -> Regions:
+        """What the study shows, the main region first; where that is from is in `region_finding`."""
+        return self.region_finding.regions
+
+    @property
+    def side(self) -> Side:
+        """The side of the body, from Laterality where a hospital gives it, else from what the copies are called."""
+        tagged = side_of_tags(answer.laterality for answer in self.answers)
+        return tagged or side_of(*dict.fromkeys(answer.description for answer in self.answers))
 
     @property
     def hospitals(self) -> tuple[str, ...]:
@@ -55,4 +68,6 @@ class TimelineStudy:
         bedside = not FILM_MODALITIES.isdisjoint(modalities) and any(
             not BEDSIDE_WORDS.isdisjoint(plain(answer.description).split()) for answer in self.answers
         )
-        return Exam(self.regions, modalities, self.best.study_date, bedside)
+        return Exam(
+            self.regions, modalities, self.best.study_date, bedside, self.side, self.region_finding.confidence
+        )
