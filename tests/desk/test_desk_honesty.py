@@ -412,6 +412,19 @@ def test_no_hospital_stays_asking_when_the_question_failed(
     assert {report.state for report in window.case.timeline.coverage().reports} == {HospitalState.FAILED}
 
 
+def test_rows_left_out_as_another_person_never_look_like_no_earlier_studies(
+    window: Window, bridge: ScriptedBridge, look: Callable[[Callable[[], bool]], None]
+) -> None:
+    mistyped = replace(JANSEN, birth_date=date(1970, 3, 15))
+    number = launch(window, bridge, mistyped, "")
+    bridge.tell(StudiesFound(number, (CT, FILM)))
+    end(bridge, number, HospitalState.ANSWERED, HospitalState.ANSWERED)
+    look(lambda: "another person" in window.line.message)
+    assert "No earlier studies" not in window.line.message
+    assert "2 studies" in window.line.message
+    assert "2 studies of another person left out" in window.header.sentence
+
+
 @pytest.mark.parametrize(
     ("states", "words"),
     [

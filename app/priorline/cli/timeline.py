@@ -86,6 +86,7 @@ def document(settings: Settings, timeline: Timeline) -> dict[str, Any]:
                 "seconds": report.seconds,
                 "message": report.message,
                 "dropped": report.dropped,
+                "withheld": report.withheld,
                 "cut": report.cut,
             }
             for report in coverage.reports

@@ -49,7 +49,7 @@ class Header(QWidget):
     def show_coverage(self, coverage: Coverage) -> None:
         """The state of every hospital."""
         self.coverage.show_coverage(coverage)
-        self.say(coverage.sentence(), theme.QUIET if coverage.complete else theme.PARTIAL)
+        self.say(coverage.sentence(), theme.QUIET if coverage.complete and not coverage.withheld else theme.PARTIAL)
 
     def say(self, sentence: str, colour: str) -> None:
         """Replace the sentence."""

@@ -73,6 +73,10 @@ def empty_line(coverage: Coverage) -> str:
     count = len(coverage.reports)
     if coverage.asking:
         return f"Asking {count} hospitals…" if count != 1 else "Asking the hospital…"
+    if coverage.withheld:
+        count, noun = coverage.withheld, "study" if coverage.withheld == 1 else "studies"
+        names = "names" if count == 1 else "name"
+        return f"{count} {noun} under this number {names} another person. Check name and birth date."
     if coverage.complete:
         return f"No earlier studies: all {count} hospitals have none." if count != 1 else "No earlier studies."
     return "No studies found, but not every hospital answered. Earlier studies may exist."

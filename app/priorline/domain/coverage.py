@@ -18,6 +18,11 @@ class Coverage:
         return bool(self.reports) and all(report.state in answered and not report.cut for report in self.reports)
 
     @property
+    def withheld(self) -> int:
+        """Rows under the patient's number that name another person: a mistyped birth date makes them of one's own."""
+        return sum(report.withheld for report in self.reports)
+
+    @property
     def asking(self) -> bool:
         """True while any hospital has not ended."""
         return any(report.state is HospitalState.ASKING for report in self.reports)
@@ -38,4 +43,12 @@ class Coverage:
         total = len(self.reports)
         noun = "hospital" if total == 1 else "hospitals"
         end = "" if self.complete else " The line below may be incomplete."
-        return f"{total} {noun}: {', '.join(parts)}.{end}" if total else "No hospital is configured."
+        if not total:
+            return "No hospital is configured."
+        left = f" {left_out(self.withheld)}" if self.withheld else ""
+        return f"{total} {noun}: {', '.join(parts)}.{left}{end}"
+
+
+def left_out(count: int) -> str:
+    """How many studies are not on the line because they name somebody else."""
+    return f"{count} {'study' if count == 1 else 'studies'} of another person left out."

@@ -31,6 +31,7 @@ class HospitalReport:
     """How one hospital answered.
 
     `studies` counts rows for the line, `dropped` rows of other patients that the archive sent all the same,
+    `withheld` rows under the number asked for that name another person,
     `cut` is true where the archive had more rows than are taken. `message` is a sentence for the user.
     """
 
@@ -41,6 +42,7 @@ class HospitalReport:
     cut: bool = False
     seconds: float = 0.0
     message: str = ""
+    withheld: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import date, datetime, time
 from functools import lru_cache, partial
 
-from priorline.domain.coverage import Coverage
+from priorline.domain.coverage import Coverage, left_out
 from priorline.domain.duplicates import ProbableCopy, Sight, by_study, probable_copies
 from priorline.domain.identity import Identity, Match, compare
 from priorline.domain.laterality import Side
@@ -185,11 +185,11 @@ class Timeline:
         count = len(self._withheld.get(report.hospital, ()))
         if not count:
             return report
-        note = f"{count} {'study' if count == 1 else 'studies'} of another person left out."
+        note = left_out(count)
         shown = max(report.studies - count, 0)
         ended = report.state is HospitalState.ANSWERED and shown == 0
         state = HospitalState.NONE if ended else report.state
-        return replace(report, state=state, studies=shown, message=f"{report.message} {note}".strip())
+        return replace(report, state=state, studies=shown, withheld=count, message=f"{report.message} {note}".strip())
 
     def _merge(self, copies: Mapping[str, StudyAnswer]) -> TimelineStudy:
         ordered = sorted(copies.values(), key=lambda copy: (-(copy.images or 0), copy.hospital))
