@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, time
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from priorline.config import HospitalSettings, Settings
@@ -26,7 +25,6 @@ from priorline.work.messages import (
     AskPresence,
     CachedInstance,
     Cancel,
-    Event,
     Fetch,
     FetchEnded,
     HospitalEnded,
@@ -35,7 +33,6 @@ from priorline.work.messages import (
     PatientKnown,
     PresenceItem,
     PresenceKnown,
-    Request,
     RequestFailed,
     Search,
     SearchEnded,
@@ -43,59 +40,12 @@ from priorline.work.messages import (
     StudyContents,
     Ticket,
 )
-
-R = TypeVar("R", bound=Request)
+from scripted_bridge import ScriptedBridge
 
 JANSEN = Patient(Identifier("999990007", "NLMINBIZA"), "JANSEN^Piet", date(1970, 3, 14), "M")
 DE_VRIES = Patient(Identifier("999990019", "NLMINBIZA"), "DE VRIES^Anna", date(1980, 1, 1), "F")
 CT = StudyAnswer("A", "1.2.1", JANSEN, date(2024, 5, 1), time(9), ("CT",), "CT thorax", images=3)
 FILM = StudyAnswer("B", "1.2.2", JANSEN, date(2019, 3, 2), time(9), ("DX",), "X-thorax", images=1)
-
-
-class ScriptedBridge(QObject):
-    """Stands where the helpers are; remembers what was asked."""
-
-    heard = Signal(object)
-    frame = Signal(int, object)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sent: list[Request] = []
-        self.wanted: dict[int, tuple[Ticket, int]] = {}
-        self._number = 0
-
-    def next_number(self) -> int:
-        self._number += 1
-        return self._number
-
-    def send(self, request: Request) -> None:
-        self.sent.append(request)
-
-    def cancel(self, number: int) -> None:
-        self.sent.append(Cancel(number))
-
-    def want_frame(self, _key: str, ticket: Ticket, frame: int) -> int:
-        number = self.next_number()
-        self.wanted[number] = (ticket, frame)
-        return number
-
-    def want_frame_later(self, _key: str, _ticket: Ticket, _frame: int) -> int:
-        return self.next_number()
-
-    def forget_later(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-    def last(self, kind: type[R]) -> R:
-        return next(one for one in reversed(self.sent) if isinstance(one, kind))
-
-    def count(self, kind: type[Request]) -> int:
-        return sum(isinstance(one, kind) for one in self.sent)
-
-    def tell(self, event: Event) -> None:
-        self.heard.emit(event)
 
 
 @pytest.fixture

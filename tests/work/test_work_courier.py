@@ -7,15 +7,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import psutil
 import pytest
 
 from priorline.archives.demo import story
+from priorline.audit.trail import AuditTrail
 from priorline.cache.verify import verify
 from priorline.config import Settings
+from priorline.domain.links import link_of
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import FetchState, HospitalState, StudyAnswer
 from priorline.work.courier import BUG
@@ -24,11 +26,14 @@ from priorline.work.messages import (
     AskPresence,
     Cancel,
     Configure,
+    Confirm,
     Event,
     Fetch,
     FetchEnded,
     HospitalEnded,
     InstanceArrived,
+    LookAtPerson,
+    OnRecord,
     OpenStudy,
     PatientKnown,
     PresenceItem,
@@ -36,6 +41,7 @@ from priorline.work.messages import (
     ReadFolder,
     Ready,
     RequestFailed,
+    Revoke,
     Search,
     SearchEnded,
     StudiesFound,
@@ -51,6 +57,7 @@ PATIENCE = 60.0
 PATIENT = Patient(Identifier("999990007", "NLMINBIZA"), "JANSEN^Piet^^van der", date(1970, 3, 14), "M")
 # Images of the current study that come before the gate is opened.
 BEFORE_THE_GATE = 40
+AT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -347,3 +354,53 @@ def test_a_window_that_is_none_is_left(data: bytes) -> None:
     command = [sys.executable, "-m", "priorline.work.courier"]
     done = subprocess.run(command, input=data, capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+# Whose it is
+
+
+def test_what_is_taken_back_is_not_shown_and_what_is_confirmed_again_is(open_desk: Open, tmp_path: Path) -> None:
+    desk = open_desk()
+    study = desk.find_current()
+    hospitals_gate = tmp_path / "gate"
+    hospitals_gate.touch()
+    desk.courier.send(Fetch(2, study))
+    desk.until_the_end(2)
+    link = link_of(PATIENT, study.hospital, study.patient, study.study_uid, reason="letter", user="a", at=AT)
+    uids = (study.study_uid,)
+    desk.courier.send(Confirm(3, (link,), uids))
+    assert desk.until_the_end(3) == [OnRecord(3)]
+    assert shown(desk, 4, study.study_uid) > BEFORE_THE_GATE
+    desk.courier.send(Revoke(5, (link,), uids, "another man"))
+    assert desk.until_the_end(5) == [OnRecord(5)]
+    assert shown(desk, 6, study.study_uid) == 0
+    desk.courier.send(AskPresence(7, uids))
+    assert desk.until_the_end(7) == [PresenceKnown(7, {study.study_uid: PresenceItem(0, complete=False)})]
+    desk.courier.send(Search(8, PATIENT))
+    known = desk.until_the_end(8)[0]
+    assert isinstance(known, PatientKnown)
+    assert known.links == ()
+    desk.courier.send(Confirm(9, (link,), uids))
+    desk.until_the_end(9)
+    assert shown(desk, 10, study.study_uid) > BEFORE_THE_GATE
+    desk.courier.send(Search(11, PATIENT))
+    known = desk.until_the_end(11)[0]
+    assert isinstance(known, PatientKnown)
+    assert known.links == (link,)
+    told = [record for record in AuditTrail(tmp_path / "state" / "audit.jsonl").records() if "action" in record]
+    assert [record["action"] for record in told] == ["linked", "unlinked", "linked"]
+
+
+def test_looking_at_a_person_is_on_record_before_the_answer(open_desk: Open, tmp_path: Path) -> None:
+    desk = open_desk()
+    desk.courier.send(LookAtPerson(2, PATIENT.identifier, "1.2.3", ("A", "B"), "maiden name"))
+    assert desk.until_the_end(2) == [OnRecord(2)]
+    last = list(AuditTrail(tmp_path / "state" / "audit.jsonl").records())[-1]
+    assert (last["action"], last["hospital"], last["reason"]) == ("compared", "A, B", "maiden name")
+
+
+def shown(desk: Desk, number: int, study_uid: str) -> int:
+    desk.courier.send(OpenStudy(number, study_uid))
+    contents = desk.until_the_end(number)[0]
+    assert isinstance(contents, StudyContents)
+    return len(contents.instances)

@@ -1,6 +1,6 @@
 """Messages between window and helpers: typed, and nothing else gets through."""
 
-from datetime import date, time
+from datetime import UTC, date, datetime, time
 
 import msgspec
 import pytest
@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from priorline.config import HospitalSettings, Settings
+from priorline.domain.links import link_of
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import FetchReport, FetchState, HospitalReport, HospitalState, StudyAnswer
 from priorline.imaging.frame import LookupTable, ValueMapping
@@ -37,6 +38,16 @@ MAPPING = ValueMapping(
     windows=(Window(40, 400, explanation="soft"),),
 )
 
+LINK = link_of(
+    SOMEONE,
+    "Here",
+    SOMEONE,
+    "1.2.3",
+    reason="maiden name",
+    user="a.smit",
+    at=datetime(2026, 11, 24, 9, 30, tzinfo=UTC),
+)
+
 REQUESTS: list[m.CourierRequest] = [
     m.Configure(0, SETTINGS, "/cache", "/state"),
     m.Search(1, SOMEONE, "1.2.3", ("Here",), "trauma"),
@@ -45,10 +56,14 @@ REQUESTS: list[m.CourierRequest] = [
     m.Fetch(3, STUDY, "1.2.3.1"),
     m.OpenStudy(4, "1.2.3"),
     m.AskPresence(5, ("1.2.3", "4.5")),
-    m.Cancel(6),
+    m.LookAtPerson(6, Identifier("9", "B"), "1.2.3", ("Here", "There"), "maiden name"),
+    m.Confirm(7, (LINK,), ("1.2.3",)),
+    m.Revoke(8, (LINK,), ("1.2.3", "4.5"), "another man"),
+    m.Cancel(9),
 ]
 EVENTS: list[m.CourierEvent] = [
-    m.PatientKnown(1, SOMEONE, {"Here": Identifier("9", "B")}, STUDY),
+    m.PatientKnown(1, SOMEONE, {"Here": Identifier("9", "B")}, STUDY, (LINK,)),
+    m.OnRecord(7),
     m.StudiesFound(1, (STUDY, STUDY)),
     m.HospitalEnded(1, HospitalReport("Here", HospitalState.TIMED_OUT, seconds=10.0, message="Too late.")),
     m.SearchEnded(1),
@@ -101,7 +116,8 @@ def test_every_kind_of_message_is_sent_here() -> None:
 def test_the_kinds_that_end_a_request_are_those_that_come_last() -> None:
     ends = {type(event) for event in (*EVENTS, *DECODER_EVENTS) if event.ends}
     assert ends == {
-        m.SearchEnded, m.FetchEnded, m.StudyContents, m.PresenceKnown, m.RequestFailed, m.FrameDecoded, m.SlotTooSmall
+        m.SearchEnded, m.FetchEnded, m.StudyContents, m.PresenceKnown, m.OnRecord, m.RequestFailed, m.FrameDecoded,
+        m.SlotTooSmall,
     }  # fmt: skip
 
 

@@ -123,7 +123,7 @@ class AuditTrail:
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "event": event.name.lower(),
             "code": event.value,
-            "user": _user(),
+            "user": user_name(),
             "process": os.getpid(),
             "reason": reason,
             **facts,
@@ -220,7 +220,8 @@ def _last_link(trail: IO[bytes]) -> str:
     return FIRST_LINK
 
 
-def _user() -> str:
+def user_name() -> str:
+    """Who is logged in, as every record says it."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):

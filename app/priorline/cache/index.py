@@ -31,7 +31,7 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
             handle TEXT PRIMARY KEY, study TEXT NOT NULL REFERENCES study (handle) ON DELETE CASCADE,
             uid_mac BLOB NOT NULL, series_mac BLOB NOT NULL, sealed BLOB NOT NULL,
             size INTEGER NOT NULL, digest BLOB NOT NULL,
-            state TEXT NOT NULL CHECK (state IN ('ok', 'quarantined')));
+            state TEXT NOT NULL CHECK (state IN ('ok', 'quarantined', 'withheld')));
         CREATE UNIQUE INDEX instance_once ON instance (study, uid_mac) WHERE state = 'ok';
         CREATE INDEX instance_study ON instance (study, uid_mac);
         CREATE TABLE lease (

@@ -226,6 +226,25 @@ class Store:
             self.catalogue.pin(db, opened, reason if on else "", on)
         return True
 
+    def withhold(self, study_uid: str) -> None:
+        """Show nothing of a study any more, without losing it: somebody took back whose it is. `admit` ends that."""
+        self.commit()
+        opened = self.catalogue.study(study_uid)
+        if opened is not None:
+            with self.index.transaction() as db:
+                db.execute(
+                    "UPDATE instance SET state = 'withheld' WHERE study = ? AND state = 'ok'", (opened.handle,)
+                )
+                db.execute("UPDATE study SET complete = 0 WHERE handle = ?", (opened.handle,))
+
+    def admit(self, study_uid: str) -> None:
+        """Show again what was withheld, unless it was fetched once more meanwhile; the next fetch tells the rest."""
+        opened = self.catalogue.study(study_uid)
+        if opened is not None:
+            with self.index.transaction() as db:
+                admitted = "UPDATE OR IGNORE instance SET state = 'ok' WHERE study = ? AND state = 'withheld'"
+                db.execute(admitted, (opened.handle,))
+
     def touch_viewed(self, study_uid: str) -> None:
         """Note that a study was looked at now."""
         values = (self._now(), self.catalogue.study_code(study_uid))

@@ -1,6 +1,7 @@
 """`priorline fetch`: retrieves studies into the cache, with a progress bar on a terminal."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -15,8 +16,9 @@ from priorline.errors import EnvironmentFault, UsageError
 from priorline.work.fetch import Arrived, StudyFetch
 from priorline.work.hospitals import Hospital, build_hospitals
 from priorline.work.launch import Launch
+from priorline.work.messages import Configure
 from priorline.work.search import find_holders
-from priorline.work.session import Session, open_store, open_trail
+from priorline.work.session import Session, open_session
 
 
 def run_fetch(settings: Settings, study_uids: list[str], hospital: str, series: str, *, as_json: bool) -> int:
@@ -24,10 +26,9 @@ def run_fetch(settings: Settings, study_uids: list[str], hospital: str, series: 
     if series and not is_uid(series):
         raise UsageError("A series is named by its Series Instance UID: digits and dots, at most 64.")
     hospitals = _chosen(settings, hospital)
-    store = open_store(settings, settings.cache_directory, settings.state_directory)
-    with store:
-        session = Session(settings, hospitals, store, open_trail(settings.state_directory))
-        reports = _fetch_all(session, study_uids, series)
+    session = open_session(Configure(0, settings, str(settings.cache_directory), str(settings.state_directory)))
+    with session.store:
+        reports = _fetch_all(replace(session, hospitals=hospitals), study_uids, series)
     if as_json:
         print_json({"studies": [_document(report) for report in reports]})
     else:

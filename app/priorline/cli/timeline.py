@@ -6,6 +6,7 @@ from typing import Any
 
 from priorline.cli.output import NOTHING, OK, PARTLY, print_json, say, show_table
 from priorline.config import Settings
+from priorline.domain.links import PersonLink
 from priorline.domain.patient import Patient
 from priorline.domain.study import HospitalState, StudyAnswer
 from priorline.domain.timeline import Timeline, TimelineStudy
@@ -15,7 +16,7 @@ from priorline.work.folder import read_folder
 from priorline.work.hospitals import build_hospitals, local_numbers
 from priorline.work.launch import Launch
 from priorline.work.search import Listener, find_current, search
-from priorline.work.session import open_store, open_trail
+from priorline.work.session import open_links, open_store, open_trail
 
 
 def find_timeline(settings: Settings, launch: Launch) -> Timeline:
@@ -32,7 +33,8 @@ def find_timeline(settings: Settings, launch: Launch) -> Timeline:
     patient = current.patient if current else launch.patient()
     assert patient is not None  # noqa: S101 - a checked launch names a patient, a study or a folder
     names = [hospital.name for hospital in hospitals]
-    timeline = Timeline(patient, names, load_region_table(), local_numbers(hospitals, patient))
+    links = _confirmed(settings, patient)
+    timeline = Timeline(patient, names, load_region_table(), local_numbers(hospitals, patient), links)
     if current is not None:
         timeline.add([current])
     timeline.set_current(current.study_uid if current else launch.study)
@@ -146,6 +148,15 @@ def _show(timeline: Timeline) -> None:
         modality = "+".join(study.modalities)
         rows.append((date, modality, best.description, ", ".join(study.hospitals), study.images or "", mark))
     show_table(("date", "kind", "study", "hospital", "images", ""), rows)
+
+
+def _confirmed(settings: Settings, patient: Patient) -> tuple[PersonLink, ...]:
+    """What persons confirmed about this identity; without it more rows are in question, none fewer."""
+    try:
+        return open_links(settings, settings.state_directory).links_of(patient.identifier)
+    except EnvironmentFault as problem:
+        say(str(problem))
+        return ()
 
 
 def _current(settings: Settings, launch: Launch) -> StudyAnswer | None:

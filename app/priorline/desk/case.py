@@ -6,6 +6,8 @@ A new patient is a new `Case`; events of an older one carry other numbers and ar
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from priorline.desk.bridge import Bridge
+from priorline.desk.decisions import Decisions
+from priorline.domain.identity import Identity
 from priorline.domain.patient import Patient
 from priorline.domain.region import RegionTable
 from priorline.domain.study import FetchReport, FetchState, HospitalReport, HospitalState, StudyAnswer
@@ -40,6 +42,7 @@ class Case(QObject):
     failed = Signal(str)
     fetch_ended = Signal(object)
     instance_arrived = Signal(str, object, int, int)
+    details_on_record = Signal(str)
 
     def __init__(self, bridge: Bridge, hospitals: tuple[str, ...], table: RegionTable, parent: QObject) -> None:
         super().__init__(parent)
@@ -60,6 +63,10 @@ class Case(QObject):
         self._soon.setInterval(CHANGE_MILLISECONDS)
         self._soon.timeout.connect(self.changed)
         bridge.heard.connect(self._take)
+        self._decisions = Decisions(bridge, self)
+        self._decisions.changed.connect(self._decided)
+        self._decisions.failed.connect(self.failed)
+        self._decisions.details_on_record.connect(self.details_on_record)
 
     @property
     def patient(self) -> Patient | None:
@@ -114,6 +121,33 @@ class Case(QObject):
         here = self.presence.get(study.study_uid)
         return bool(here and here.complete and here.images >= (study.images or 0))
 
+    def look_at_person(self, study_uid: str, reason: str) -> None:
+        """Somebody wants to see how hospitals describe a person who is perhaps the patient."""
+        study = self.study(study_uid)
+        if study is not None and self.patient is not None:
+            self._decisions.look_at_person(self.patient, study, reason)
+
+    def confirm(self, study_uid: str, reason: str) -> None:
+        """A person says that a study in question is this patient's, and why."""
+        if self.timeline is not None:
+            self._decisions.confirm(self.timeline, study_uid, reason)
+
+    def revoke(self, study_uid: str, reason: str) -> None:
+        """Take that back: its pictures close at once."""
+        if self.timeline is not None:
+            self._decisions.revoke(self.timeline, study_uid, reason)
+
+    def _decided(self) -> None:
+        """Nothing that is in question now is fetched any further; what the cache shows of the rest is asked anew."""
+        studies = self.timeline.studies() if self.timeline else ()
+        for study in studies:
+            if study.match.outcome is not Identity.SAME:
+                self.stop_fetch(study.study_uid)
+                self.presence.pop(study.study_uid, None)
+        uids = tuple(study.study_uid for study in studies if study.match.outcome is Identity.SAME)
+        self._bridge.send(AskPresence(self._bridge.next_number(), uids))
+        self.changed.emit()
+
     def fetch(self, study: TimelineStudy) -> None:
         """Retrieve a study, as soon as it is known what of it is here, unless nothing is missing."""
         uid = study.study_uid
@@ -149,6 +183,7 @@ class Case(QObject):
     def close(self) -> None:
         """Stop everything that was asked for this patient."""
         self._bridge.heard.disconnect(self._take)
+        self._decisions.close()
         self._soon.stop()
         for number in (*self._searches, *self._fetches):
             self._bridge.cancel(number)
@@ -194,7 +229,7 @@ class Case(QObject):
 
     def _know(self, event: PatientKnown) -> None:
         if self.timeline is None:
-            self.timeline = Timeline(event.patient, self._hospitals, self._table, event.local_numbers)
+            self.timeline = Timeline(event.patient, self._hospitals, self._table, event.local_numbers, event.links)
             self.patient_known.emit()
         if event.current is not None:
             self._current_uid = event.current.study_uid

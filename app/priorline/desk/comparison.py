@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QSplitter, QWidget
 from priorline.desk import wording
 from priorline.desk.bridge import Bridge
 from priorline.desk.case import Case
+from priorline.desk.pane_frame import PaneFrame
 from priorline.desk.viewer.content import PaneContent, PaneState, Role
 from priorline.desk.viewer.frames import FrameCache
 from priorline.desk.viewer.pane import Pane
@@ -21,6 +22,7 @@ NO_CURRENT = "No current study was given. Choose one on the line and press Enter
 NOT_FOUND = "The study that is being read is not on the line so far."
 NO_PRIOR = "Choose a prior on the line and press Enter."
 NO_PATIENT = "No patient is open."
+UNDONE = "taken back in the window"
 
 
 class Comparison(QObject):
@@ -36,6 +38,7 @@ class Comparison(QObject):
         self._bridge = bridge
         self._frames = FrameCache()
         self._case: Case | None = None
+        self.halves: dict[StudyPresenter, PaneFrame] = {}
         self.current = self._make("current", bridge)
         self.prior = self._make("prior", bridge)
         self._activate(self.current.pane)
@@ -48,7 +51,8 @@ class Comparison(QObject):
         self._bridge.forget_later()
         for presenter in (self.current, self.prior):
             presenter.clear()
-            presenter.pane.show()
+            self.halves[presenter].clear()
+            self.halves[presenter].show()
         self._invite()
 
     def begin(self, case: Case) -> None:
@@ -58,6 +62,7 @@ class Comparison(QObject):
         case.instance_arrived.connect(self._arrived)
         case.fetch_ended.connect(self._fetched)
         case.changed.connect(self._describe)
+        case.details_on_record.connect(self._show_details)
 
     def open_current(self, study: TimelineStudy) -> None:
         """The study that is being read, on the left."""
@@ -71,7 +76,7 @@ class Comparison(QObject):
 
     def maximise(self, pane: Pane) -> None:
         """One pane alone, or both again."""
-        other = self.prior.pane if pane is self.current.pane else self.current.pane
+        other = self.halves[self.prior if pane is self.current.pane else self.current]
         other.setVisible(not other.isVisible())
 
     def other_pane(self) -> None:
@@ -81,12 +86,17 @@ class Comparison(QObject):
         self._activate(pane)
 
     def _make(self, key: str, bridge: Bridge) -> StudyPresenter:
-        pane = Pane(self.splitter)
-        self.splitter.addWidget(pane)
+        frame = PaneFrame(self.splitter)
+        pane = frame.pane
+        self.splitter.addWidget(frame)
+        frame.card.details_asked.connect(self._ask_details)
+        frame.card.confirmed.connect(self._confirm)
+        frame.note.undone.connect(self._revoke)
         pane.activated.connect(lambda: self._activate(pane))
         pane.maximise_requested.connect(lambda: self.maximise(pane))
         presenter = StudyPresenter(bridge, pane, self._frames, key)
         presenter.shown.connect(self.shown)
+        self.halves[presenter] = frame
         return presenter
 
     def _activate(self, pane: Pane) -> None:
@@ -94,9 +104,10 @@ class Comparison(QObject):
             one.set_active(one is pane)
 
     def _open(self, presenter: StudyPresenter, study: TimelineStudy, role: Role) -> None:
-        case = self._case
+        case, half = self._case, self.halves[presenter]
         if case is None or case.patient is None:
             return
+        half.tell(study, case.patient)
         if study.match.outcome is not Identity.SAME:
             self._shut(presenter, role)
             return
@@ -104,8 +115,11 @@ class Comparison(QObject):
         presenter.open(study.study_uid, patients, self._content(study, role), case.reason)
         case.fetch(study)
 
-    @staticmethod
-    def _shut(presenter: StudyPresenter, role: Role) -> None:
+    def _shut(self, presenter: StudyPresenter, role: Role) -> None:
+        """Pictures that were open are forgotten, and with them what was decoded ahead."""
+        if presenter.study_uid:
+            self._frames.clear()
+            self._bridge.forget_later()
         presenter.clear()
         presenter.pane.set_content(PaneContent(PaneState.OTHER_PATIENT, role=role))
 
@@ -127,20 +141,40 @@ class Comparison(QObject):
             if presenter.study_uid == report.study_uid:
                 presenter.settle()
 
+    def _ask_details(self, study_uid: str, reason: str) -> None:
+        if self._case is not None:
+            self._case.look_at_person(study_uid, reason)
+
+    def _show_details(self, study_uid: str) -> None:
+        for half in self.halves.values():
+            half.card.show_details(study_uid)
+            half.place_card()
+
+    def _confirm(self, study_uid: str, reason: str) -> None:
+        if self._case is not None:
+            self._case.confirm(study_uid, reason)
+
+    def _revoke(self, study_uid: str) -> None:
+        if self._case is not None:
+            self._case.revoke(study_uid, UNDONE)
+
     def _describe(self) -> None:
         """Keep the words of both panes true: counts grow, fetches end."""
         case = self._case
         if case is None:
             return
         for presenter in (self.current, self.prior):
-            study = case.study(presenter.study_uid) if presenter.study_uid else None
+            half = self.halves[presenter]
+            study = case.study(half.study_uid) if half.study_uid else None
             if study is None:
                 continue
             role = "CURRENT" if presenter is self.current else self._role(study)
-            if study.match.outcome is Identity.SAME:
+            same = study.match.outcome is Identity.SAME
+            if same and presenter.study_uid == study.study_uid:
+                half.note.tell(study)
                 presenter.describe(self._content(study, role))
-            else:
-                self._shut(presenter, role)
+            elif same or presenter.study_uid or not half.card.is_about(study):
+                self._open(presenter, study, role)
         self._invite()
 
     def _content(self, study: TimelineStudy, role: Role) -> PaneContent:
@@ -173,7 +207,7 @@ class Comparison(QObject):
     def _invite(self) -> None:
         missing = NOT_FOUND if self._case and self._case.names_current else NO_CURRENT
         for presenter, words in ((self.current, missing), (self.prior, NO_PRIOR)):
-            if not presenter.study_uid and presenter.pane.content.state is PaneState.EMPTY:
+            if not self.halves[presenter].study_uid and presenter.pane.content.state is PaneState.EMPTY:
                 message = words if self._case and self._case.patient else NO_PATIENT
                 presenter.pane.set_content(PaneContent(message=message))
 

@@ -24,12 +24,15 @@ from priorline.work.messages import (
     AskPresence,
     Cancel,
     Configure,
+    Confirm,
     CourierRequest,
     Event,
     Fetch,
     FetchEnded,
     HospitalEnded,
     InstanceArrived,
+    LookAtPerson,
+    OnRecord,
     OpenStudy,
     PatientKnown,
     PresenceItem,
@@ -37,6 +40,7 @@ from priorline.work.messages import (
     ReadFolder,
     Ready,
     RequestFailed,
+    Revoke,
     Search,
     SearchEnded,
     StudiesFound,
@@ -61,6 +65,7 @@ class Courier:
         self._cancelled: set[int] = set()
         # One fetch at a time and hospital; searches never wait behind one.
         self._fetch_lanes = {hospital.name: threading.Lock() for hospital in session.hospitals}
+        self._revoked: set[str] = set()
 
     def send(self, event: Event) -> None:
         """Send one event; the process ends where nobody listens any more."""
@@ -102,6 +107,12 @@ class Courier:
                 self._open_study(request)
             case AskPresence():
                 self._presence(request)
+            case LookAtPerson():
+                self._look_at_person(request)
+            case Confirm():
+                self._confirm(request)
+            case Revoke():
+                self._revoke(request)
             case _:
                 self.send(RequestFailed(request.number, "This request is not for the courier."))
 
@@ -137,7 +148,7 @@ class Courier:
 
     def _tell_patient(self, number: int, patient: Patient, current: StudyAnswer | None) -> None:
         numbers = local_numbers(self._session.hospitals, patient)
-        self.send(PatientKnown(number, patient, numbers, current))
+        self.send(PatientKnown(number, patient, numbers, current, self._session.links_of(patient)))
 
     def _read_folder(self, request: ReadFolder) -> None:
         study = read_folder(self._session.store, Path(request.directory), self._session.trail)
@@ -160,6 +171,9 @@ class Courier:
             title = self._session.settings.workstation.ae_title
             fetch = StudyFetch(hospital.archive, self._session.store, study, tell, self._is_cancelled(number), title)
             report = fetch.run(self._session.trail, request.series_uid, request.reason)
+        if study.study_uid in self._revoked:
+            # It was on its way while somebody took back whose it is.
+            self._session.store.withhold(study.study_uid)
         self.send(FetchEnded(number, report))
 
     def _open_study(self, request: OpenStudy) -> None:
@@ -175,6 +189,35 @@ class Courier:
                 study=request.study_uid,
             )
         self.send(answer)
+
+    def _look_at_person(self, request: LookAtPerson) -> None:
+        self._session.trail.record(
+            AuditEvent.ACCESSED,
+            reason=request.reason,
+            action="compared",
+            hospital=", ".join(request.hospitals),
+            patient_id=request.patient.value,
+            issuer=request.patient.issuer,
+            study=request.study_uid,
+        )
+        self.send(OnRecord(request.number))
+
+    def _confirm(self, request: Confirm) -> None:
+        for link in request.links:
+            self._session.links.add(link)
+        for uid in request.study_uids:
+            self._revoked.discard(uid)
+            self._session.store.admit(uid)
+        self.send(OnRecord(request.number))
+
+    def _revoke(self, request: Revoke) -> None:
+        """Held back first: what then fails leaves a link in force, but no pictures to go with it."""
+        for uid in request.study_uids:
+            self._revoked.add(uid)
+            self._session.store.withhold(uid)
+        for link in request.links:
+            self._session.links.revoke(link, request.reason)
+        self.send(OnRecord(request.number))
 
     def _presence(self, request: AskPresence) -> None:
         found = self._session.store.presence(request.study_uids)

@@ -10,6 +10,7 @@ from typing import ClassVar, TypeVar
 import msgspec
 
 from priorline.config import Settings
+from priorline.domain.links import PersonLink
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import FetchReport, HospitalReport, StudyAnswer
 from priorline.imaging.frame import ValueMapping
@@ -95,6 +96,30 @@ class AskPresence(Request, frozen=True):
     study_uids: tuple[str, ...]
 
 
+class LookAtPerson(Request, frozen=True):
+    """Somebody wants to see how a hospital describes a person who is perhaps the patient."""
+
+    patient: Identifier
+    study_uid: str
+    hospitals: tuple[str, ...]
+    reason: str
+
+
+class Confirm(Request, frozen=True):
+    """A person decided that rows are of the patient: keep these links, and let the studies be shown again."""
+
+    links: tuple[PersonLink, ...]
+    study_uids: tuple[str, ...]
+
+
+class Revoke(Request, frozen=True):
+    """A person took these links back: forget them, and hold back what the cache has of the studies."""
+
+    links: tuple[PersonLink, ...]
+    study_uids: tuple[str, ...]
+    reason: str
+
+
 class Cancel(Request, frozen=True):
     """End the request with this number; what was stored stays."""
 
@@ -103,11 +128,13 @@ class Cancel(Request, frozen=True):
 
 
 class PatientKnown(Event, frozen=True):
-    """Who the current study belongs to, and the numbers under which hospitals know this patient."""
+    """Who the current study belongs to, the numbers under which hospitals know this patient, and what persons
+    confirmed about this identity before."""
 
     patient: Patient
     local_numbers: dict[str, Identifier]
     current: StudyAnswer | None = None
+    links: tuple[PersonLink, ...] = ()
 
 
 class StudiesFound(Event, frozen=True):
@@ -169,6 +196,12 @@ class PresenceKnown(Event, frozen=True):
     ends: ClassVar[bool] = True
 
 
+class OnRecord(Event, frozen=True):
+    """Answer to `LookAtPerson`, `Confirm` and `Revoke`: it is in the audit trail and on the disk."""
+
+    ends: ClassVar[bool] = True
+
+
 class RequestFailed(Event, frozen=True):
     """A request could not be done; `message` is a sentence for the user."""
 
@@ -212,7 +245,9 @@ class SlotTooSmall(Event, frozen=True):
     ends: ClassVar[bool] = True
 
 
-CourierRequest = Configure | Search | ReadFolder | Fetch | OpenStudy | AskPresence | Cancel
+CourierRequest = (
+    Configure | Search | ReadFolder | Fetch | OpenStudy | AskPresence | LookAtPerson | Confirm | Revoke | Cancel
+)
 CourierEvent = (
     PatientKnown
     | StudiesFound
@@ -222,6 +257,7 @@ CourierEvent = (
     | FetchEnded
     | StudyContents
     | PresenceKnown
+    | OnRecord
     | RequestFailed
     | Ready
 )

@@ -4,10 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from priorline.audit.trail import AuditTrail
-from priorline.cache.keys import load_master_key
+from priorline.cache.keys import MasterKey, load_master_key
 from priorline.cache.store import Store
 from priorline.config import Settings
+from priorline.domain.links import PersonLink
+from priorline.domain.patient import Patient
+from priorline.errors import CacheError
 from priorline.work.hospitals import Hospital, build_hospitals
+from priorline.work.links import LINKS_FILE, LinkStore
 from priorline.work.messages import Configure
 
 KEY_FILE = "cache.key"
@@ -22,13 +26,19 @@ class Session:
     hospitals: tuple[Hospital, ...]
     store: Store
     trail: AuditTrail
+    links: LinkStore
+
+    def links_of(self, patient: Patient) -> tuple[PersonLink, ...]:
+        """What persons confirmed about a patient; none where that cannot be read, so that more stays in question."""
+        try:
+            return self.links.links_of(patient.identifier)
+        except CacheError:
+            return ()  # Whoever confirms anew is told what is wrong.
 
 
 def open_store(settings: Settings, cache_directory: Path, state_directory: Path) -> Store:
     """The cache that the settings name; raises CacheError with what to do."""
-    encrypt = settings.cache.encrypt
-    key = load_master_key(settings.cache.key, state_directory / KEY_FILE) if encrypt else None
-    return Store.open(cache_directory, key)
+    return Store.open(cache_directory, _cache_key(settings, state_directory))
 
 
 def open_trail(state_directory: Path) -> AuditTrail:
@@ -36,8 +46,25 @@ def open_trail(state_directory: Path) -> AuditTrail:
     return AuditTrail(state_directory / TRAIL_FILE)
 
 
+def open_links(settings: Settings, state_directory: Path) -> LinkStore:
+    """What this user confirmed about identities; raises CacheError where its key cannot be had."""
+    return _links(_cache_key(settings, state_directory), state_directory)
+
+
 def open_session(configure: Configure) -> Session:
     """Build the graph once; raises CacheError where the cache cannot be used."""
-    state = Path(configure.state_directory)
-    store = open_store(configure.settings, Path(configure.cache_directory), state)
-    return Session(configure.settings, build_hospitals(configure.settings), store, open_trail(state))
+    settings, state = configure.settings, Path(configure.state_directory)
+    key = _cache_key(settings, state)
+    store = Store.open(Path(configure.cache_directory), key)
+    return Session(settings, build_hospitals(settings), store, open_trail(state), _links(key, state))
+
+
+def _cache_key(settings: Settings, state_directory: Path) -> MasterKey | None:
+    cache = settings.cache
+    return load_master_key(cache.key, state_directory / KEY_FILE) if cache.encrypt else None
+
+
+def _links(key: MasterKey | None, state_directory: Path) -> LinkStore:
+    # Encrypted also where the cache is not; with a key that lasts for a session, what is confirmed lasts as long.
+    key = key or load_master_key("file", state_directory / KEY_FILE)
+    return LinkStore(state_directory / LINKS_FILE, key, open_trail(state_directory))
