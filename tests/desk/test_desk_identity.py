@@ -129,6 +129,8 @@ def test_a_study_in_question_asks_and_shows_nothing_of_the_person(
     window.compare(FILM.study_uid)
     card = window.comparison.halves[window.comparison.prior].card
     assert card.isVisible()
+    window.comparison.other_pane()
+    assert window.focusWidget() is card.reason
     assert window.comparison.prior.pane.content.state is PaneState.OTHER_PATIENT
     assert "Differ: name." in said(window)
     assert "Bakker".casefold() not in said(window).casefold()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,10 @@ from journey_tools import (
 )
 
 import peers
+from priorline.config import load
+from priorline.domain.links import link_of
+from priorline.domain.patient import Identifier, Patient
+from priorline.work.session import open_links
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +76,9 @@ def test_each_study_is_described_as_promised(town: Town, tmp_path: Path) -> None
         "modalities": ["DX"],
         "description": "X-thorax",
         "region": "chest",
+        "regions": ["chest"],
+        "region_source": "description",
+        "probable_copies": [],
         "accession": "A102",
         "patient_id": "PL-0042",
         "issuer": "",
@@ -88,6 +96,26 @@ def test_each_study_is_described_as_promised(town: Town, tmp_path: Path) -> None
     assert max(priors, key=lambda study: study["relevance"])["study_uid"] == FILM
     ct = next(study for study in document["studies"] if study["study_uid"] == CT)
     assert (ct["images"], ct["series"], ct["current"]) == (CT_SLICES, 1, True)
+
+
+def test_what_a_person_confirmed_counts_here_too_until_it_is_taken_back(town: Town, tmp_path: Path) -> None:
+    program = town.program(tmp_path, NORTH, SOUTH)
+    married = ("timeline", "--patient-id", "PL-0042", "--name", "Bakker^Anna", "--birth-date", "19610405", "--json")
+    film = next(study for study in program(*married).json["studies"] if study["study_uid"] == FILM)
+    assert film["identity"] == "proposed"
+    assert "Differ: name." in film["identity_card"]
+    context = Patient(Identifier("PL-0042"), "Bakker^Anna", date(1961, 4, 5))
+    described = Patient(Identifier("PL-0042"), film["patient_name"], date(1961, 4, 5), "M")
+    at = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+    link = link_of(context, SOUTH, described, FILM, reason="the letter", user="a.smit", at=at)
+    settings = load(tmp_path / "priorline.toml")
+    links = open_links(settings, settings.state_directory)
+    links.add(link)
+    film = next(study for study in program(*married).json["studies"] if study["study_uid"] == FILM)
+    assert (film["identity"], film["identity_card"][0]) == ("same", link.sentence())
+    links.revoke(link, "another woman")
+    film = next(study for study in program(*married).json["studies"] if study["study_uid"] == FILM)
+    assert film["identity"] == "proposed"
 
 
 def test_when_all_answer_the_timeline_is_complete(town: Town, tmp_path: Path) -> None:

@@ -93,7 +93,9 @@ def document(settings: Settings, timeline: Timeline) -> dict[str, Any]:
             }
             for report in coverage.reports
         ],
-        "studies": [_study(study, cached.get(study.study_uid)) for study in studies],
+        "studies": [
+            _study(study, cached.get(study.study_uid), timeline.probable_copies(study.study_uid)) for study in studies
+        ],
     }
 
 
@@ -107,7 +109,7 @@ def _patient(patient: Patient) -> dict[str, str]:
     }
 
 
-def _study(study: TimelineStudy, cached: Any) -> dict[str, Any]:
+def _study(study: TimelineStudy, cached: Any, probable_copies: tuple[str, ...]) -> dict[str, Any]:
     best = study.best
     images = cached.images if cached else 0
     who = _patient(best.patient)
@@ -118,12 +120,18 @@ def _study(study: TimelineStudy, cached: Any) -> dict[str, Any]:
         "modalities": list(study.modalities),
         "description": best.description,
         "region": study.regions[0].value,
+        "regions": [region.value for region in study.regions],
+        "region_source": study.region_finding.source.value,
+        "region_confidence": study.region_finding.confidence,
+        "side": study.side.value,
         "accession": best.accession,
         "patient_id": who["id"],
         "issuer": who["issuer"],
         "patient_name": who["name"],
         "birth_date": who["birth_date"],
         "identity": study.match.outcome.value,
+        "identity_card": list(study.match.card()),
+        "probable_copies": list(probable_copies),
         "hospitals": list(study.hospitals),
         "series": max((copy.series or 0 for copy in study.answers), default=0),
         "images": study.images or 0,

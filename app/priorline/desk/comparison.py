@@ -81,9 +81,10 @@ class Comparison(QObject):
 
     def other_pane(self) -> None:
         """Move the keys to the other pane."""
-        pane = self.prior.pane if self.current.pane.active else self.current.pane
-        pane.setFocus()
-        self._activate(pane)
+        presenter = self.prior if self.current.pane.active else self.current
+        card = self.halves[presenter].card
+        self._activate(presenter.pane)
+        (card.reason if card.isVisible() else presenter.pane).setFocus()
 
     def _make(self, key: str, bridge: Bridge) -> StudyPresenter:
         frame = PaneFrame(self.splitter)

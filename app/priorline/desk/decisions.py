@@ -42,7 +42,9 @@ class Decisions(QObject):
     def confirm(self, timeline: Timeline, study_uid: str, reason: str) -> None:
         """Ask for the study to be the patient's; it counts once that is on record and on the disk."""
         try:
-            links = timeline.confirmation(study_uid, reason=reason, user=user_name(), at=datetime.now(UTC))
+            links = timeline.confirmation(
+                study_uid, reason=reason, user=user_name(), at=datetime.now(UTC).astimezone()
+            )
         except UsageError as problem:
             self.failed.emit(str(problem))
             return

@@ -54,7 +54,7 @@ class IdentityCard(QFrame):
             return
         self._study, self._patient = study, patient
         self._title.setText("Perhaps this patient")
-        self._words.setText("\n".join((_source(study), *study.match.card())))
+        self._words.setText("\n".join((_source(study), *study.match.card()[1:])))
         self._details.hide()
         self.button.setText(COMPARE)
         self.reason.clear()
