@@ -1,11 +1,29 @@
 """From settings to archives, and from a patient to the number that each hospital is asked for."""
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from priorline.archives.base import Archive, DicomPeer, Timeouts
 from priorline.archives.dicom import DicomArchive
 from priorline.config import HospitalSettings, Settings
 from priorline.domain.patient import Identifier, Patient
+
+
+class NumberLookup(Protocol):
+    """Says under which number a hospital knows a patient, such as the configuration, or a service like IHE PIXm."""
+
+    def number_at(self, hospital: HospitalSettings, patient: Patient) -> Identifier | None:
+        """The hospital's own number with its issuer, or None where the lookup does not know; may be asked in lanes."""
+
+
+class ConfiguredNumbers:
+    """The `patient_id` table of a hospital: our number, best with its issuer ("12345^^^ISSUER"), to its number."""
+
+    def number_at(self, hospital: HospitalSettings, patient: Patient) -> Identifier | None:
+        """As `NumberLookup`; an entry with the issuer goes before one of the bare number."""
+        ours, known = patient.identifier, hospital.patient_id
+        local = known.get(f"{ours.value}^^^{ours.issuer}", known.get(ours.value))
+        return None if local is None else Identifier(local, hospital.patient_id_issuer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +33,7 @@ class Hospital:
     settings: HospitalSettings
     archive: Archive | None
     why_not: str = ""
+    numbers: NumberLookup = ConfiguredNumbers()
 
     @property
     def name(self) -> str:
@@ -24,14 +43,14 @@ class Hospital:
     def asked_as(self, patient: Patient) -> Patient | None:
         """`patient` under the number that this hospital knows, or None where no such number is known.
 
-        A configured local number wins; otherwise the number is asked only where the hospital uses the same issuer,
+        A number that the lookup knows wins; otherwise the number is asked only where the hospital uses the same issuer,
         because an equal number of another issuer is another person. A number without an issuer is asked as it is;
         what comes back under an issuer then needs name and birth date too.
         """
-        local = self.settings.patient_id.get(patient.identifier.value)
+        local = self.numbers.number_at(self.settings, patient)
         issuer = self.settings.patient_id_issuer
         if local is not None:
-            return replace(patient, identifier=Identifier(local, issuer))
+            return replace(patient, identifier=local)
         if issuer and patient.identifier.issuer and issuer != patient.identifier.issuer:
             return None
         return patient
