@@ -13,7 +13,7 @@ class NumberLookup(Protocol):
     """Says under which number a hospital knows a patient, such as the configuration, or a service like IHE PIXm."""
 
     def number_at(self, hospital: HospitalSettings, patient: Patient) -> Identifier | None:
-        """The hospital's own number with its issuer, or None where the lookup does not know; may be asked in lanes."""
+        """The hospital's own number with its issuer, or None where the lookup does not know it."""
 
 
 class ConfiguredNumbers:
@@ -26,6 +26,9 @@ class ConfiguredNumbers:
         return None if local is None else Identifier(local, hospital.patient_id_issuer)
 
 
+CONFIGURED = ConfiguredNumbers()
+
+
 @dataclass(frozen=True, slots=True)
 class Hospital:
     """One hospital: its settings, and its archive where this version can talk to it; else `why_not` says why."""
@@ -33,7 +36,7 @@ class Hospital:
     settings: HospitalSettings
     archive: Archive | None
     why_not: str = ""
-    numbers: NumberLookup = ConfiguredNumbers()
+    numbers: NumberLookup = CONFIGURED
 
     @property
     def name(self) -> str:
@@ -43,7 +46,7 @@ class Hospital:
     def asked_as(self, patient: Patient) -> Patient | None:
         """`patient` under the number that this hospital knows, or None where no such number is known.
 
-        A number that the lookup knows wins; otherwise the number is asked only where the hospital uses the same issuer,
+        A number that the lookup knows wins; otherwise ours is asked only where the hospital uses the same issuer,
         because an equal number of another issuer is another person. A number without an issuer is asked as it is;
         what comes back under an issuer then needs name and birth date too.
         """
