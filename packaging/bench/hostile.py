@@ -6,6 +6,7 @@ beyond its deadline each fault goes.
 
 import itertools
 import json
+import os
 import queue
 import random
 import socket
@@ -215,6 +216,42 @@ def leaving(plan: str) -> Callable[[Path], dict[str, float]]:
     return measure
 
 
+def window_told_to_end(place: Path) -> dict[str, float]:
+    """Seconds until a window and all its helpers are gone after SIGTERM, in the middle of half a PDU."""
+    config = place / "priorline.toml"
+    with running("half") as ports:
+        config.write_text(
+            f'[cache]\ndirectory = "{place / "cache"}"\nkey = "file"\n'
+            f'[[hospital]]\nname = "H0"\nae_title = "{TITLE}"\nhost = "127.0.0.1"\nport = {ports[0]}\ntimeout = 600\n'
+        )
+        line = [sys.executable, "-m", "priorline", "--config", str(config), "open", "--patient-id", PATIENT_ID]
+        environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "XDG_DATA_HOME": str(place)}
+        with subprocess.Popen(line, env=environment) as window:
+            wait_for(lambda: is_connected(window.pid, ports[0]))
+            helpers = psutil.Process(window.pid).children(recursive=True)
+            began = time.perf_counter()
+            window.terminate()
+            window.wait()
+            psutil.wait_procs(helpers)
+            return {"seconds": time.perf_counter() - began}
+
+
+def is_connected(pid: int, port: int) -> bool:
+    """Whether a helper of this process has an open connection to the port."""
+    children = psutil.Process(pid).children(recursive=True)
+    links = [link for child in children for link in child.net_connections("tcp")]
+    return any(link.raddr and link.raddr.port == port and link.status == psutil.CONN_ESTABLISHED for link in links)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Return once it holds; raises TimeoutError."""
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            raise TimeoutError("what the measurement waits for did not come")
+        time.sleep(0.02)
+
+
 def foreign(place: Path) -> dict[str, float]:
     """Rows that came through from a hospital that does not look at the number."""
     with running("foreign") as ports:
@@ -235,6 +272,7 @@ WAYS: dict[str, Callable[[Path], dict[str, float]]] = {
     "endless": endless,
     "leaving half": leaving("half"),
     "leaving drip": leaving("drip"),
+    "window told to end": window_told_to_end,
     "foreign": foreign,
 }
 BARS = {
@@ -254,6 +292,7 @@ BARS = {
     ],
     "leaving half": [Bar("N11", "closed during N1: gone after", "seconds", 5)],
     "leaving drip": [Bar("N11", "closed during N2: gone after", "seconds", 5)],
+    "window told to end": [Bar("N11", "window, SIGTERM during N1: all gone after", "seconds", 5)],
     "foreign": [Bar("W1", f"{FOREIGN_ROWS} studies of others sent: on the line", "rows", 0, "")],
 }
 
