@@ -20,15 +20,16 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from priorline.cache.seal import seal
-from priorline.errors import CannotDecode
+from priorline.errors import CacheDamaged, CannotDecode
 from priorline.imaging.decode import decode_frame
 from priorline.imaging.frame import DecodedFrame, LookupTable, ValueMapping
 from priorline.imaging.instance import InstanceHeader, Window
 from priorline.imaging.read import read_header
 from priorline.work import decoders as decoders_module
+from priorline.work.decoder_messages import FrameDecoded
 from priorline.work.decoders import LARGEST_SLOT, SMALLEST_SLOT, Answer, Decoders, Wish, is_sensible
 from priorline.work.helper import LOST
-from priorline.work.messages import FrameDecoded, Ticket
+from priorline.work.messages import Ticket
 from priorline.work.one_frame import decode_apart
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="only on Linux")
@@ -44,7 +45,7 @@ here = pathlib.Path(__file__).parent
 if "priorline.work.decoder" in sys.orig_argv:
     import msgspec
     import priorline.imaging.decode as decode
-    import priorline.work.messages as messages
+    import priorline.work.decoder_messages as messages
     import priorline.work.pipes as pipes
     real_decode, real_write = decode.decode_frame, pipes.write_message
 
@@ -221,7 +222,7 @@ def test_what_cannot_be_shown_is_a_sentence(start: Start, tmp_path: Path, ct: by
         path.write_bytes(path.read_bytes()[:-1] + b"?")
     decoders.want("pane", Wish(1, ticket, 3 if what == "no such frame" else 0))
     answer = ear.next()[1]
-    assert isinstance(answer, CannotDecode)
+    assert isinstance(answer, CacheDamaged if what in ("missing", "damaged") else CannotDecode)
     assert str(answer).endswith(".")
     assert answer.args != (LOST,)
 

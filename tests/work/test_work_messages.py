@@ -13,6 +13,7 @@ from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import FetchReport, FetchState, HospitalReport, HospitalState, StudyAnswer
 from priorline.imaging.frame import LookupTable, ValueMapping
 from priorline.imaging.instance import InstanceHeader, Window
+from priorline.work import decoder_messages as d
 from priorline.work import messages as m
 
 SOMEONE = Patient(Identifier("123", "A"), "DOE^J", date(1970, 3, 14), "M")
@@ -56,6 +57,7 @@ REQUESTS: list[m.CourierRequest] = [
     m.Fetch(3, STUDY, "1.2.3.1"),
     m.OpenStudy(4, "1.2.3"),
     m.AskPresence(5, ("1.2.3", "4.5")),
+    m.Discard(6, "1.2.3", ("ab" * 16,)),
     m.LookAtPerson(6, Identifier("9", "B"), "1.2.3", ("Here", "There"), "maiden name"),
     m.Confirm(7, (LINK,), ("1.2.3",)),
     m.Revoke(8, (LINK,), ("1.2.3", "4.5"), "another man"),
@@ -74,13 +76,14 @@ EVENTS: list[m.CourierEvent] = [
     m.RequestFailed(6, "No."),
     m.Ready(0),
 ]
-DECODER_EVENTS: list[m.DecoderEvent] = [
-    m.FrameDecoded(7, (512, 512), 16, MAPPING, HEADER),
-    m.SlotTooSmall(7, 5_000_000),
+DECODER_EVENTS: list[d.DecoderEvent] = [
+    d.FrameDecoded(7, (512, 512), 16, MAPPING, HEADER),
+    d.SlotTooSmall(7, 5_000_000),
+    d.ObjectDamaged(7, "Damaged."),
     m.RequestFailed(7, "No."),
     m.Ready(0),
 ]
-FRAME_REQUEST = m.FrameRequest(7, TICKET, 3, "psm_1", 4096)
+FRAME_REQUEST = d.FrameRequest(7, TICKET, 3, "psm_1", 4096)
 
 
 @pytest.mark.parametrize("request_", REQUESTS)
@@ -94,12 +97,12 @@ def test_events_arrive_as_they_were_sent(event: m.CourierEvent) -> None:
 
 
 @pytest.mark.parametrize("event", DECODER_EVENTS)
-def test_decoder_events_arrive_as_they_were_sent(event: m.DecoderEvent) -> None:
-    assert m.decode_decoder_event(m.encode(event)) == event
+def test_decoder_events_arrive_as_they_were_sent(event: d.DecoderEvent) -> None:
+    assert d.decode_decoder_event(m.encode(event)) == event
 
 
 def test_frame_requests_arrive_as_they_were_sent() -> None:
-    assert m.decode_frame_request(m.encode(FRAME_REQUEST)) == FRAME_REQUEST
+    assert d.decode_frame_request(m.encode(FRAME_REQUEST)) == FRAME_REQUEST
 
 
 def test_every_kind_of_message_is_sent_here() -> None:
@@ -107,7 +110,7 @@ def test_every_kind_of_message_is_sent_here() -> None:
     sent = {type(one) for one in (*REQUESTS, *EVENTS, *DECODER_EVENTS, FRAME_REQUEST)}
     kinds = {
         one
-        for one in vars(m).values()
+        for one in (*vars(m).values(), *vars(d).values())
         if isinstance(one, type) and issubclass(one, m.Message) and one not in (m.Message, m.Request, m.Event)
     }
     assert sent == kinds
@@ -116,8 +119,8 @@ def test_every_kind_of_message_is_sent_here() -> None:
 def test_the_kinds_that_end_a_request_are_those_that_come_last() -> None:
     ends = {type(event) for event in (*EVENTS, *DECODER_EVENTS) if event.ends}
     assert ends == {
-        m.SearchEnded, m.FetchEnded, m.StudyContents, m.PresenceKnown, m.OnRecord, m.RequestFailed, m.FrameDecoded,
-        m.SlotTooSmall,
+        m.SearchEnded, m.FetchEnded, m.StudyContents, m.PresenceKnown, m.OnRecord, m.RequestFailed, d.FrameDecoded,
+        d.SlotTooSmall, d.ObjectDamaged,
     }  # fmt: skip
 
 
@@ -153,7 +156,7 @@ NO_FIELDS = b"\x83\xa4kind\xadRequestFailed\xa6number\x01"
     ids=["not UTF-8", "nested without end", "a list of four thousand million", "as large a map"],
 )
 def test_hostile_bytes_are_refused_with_the_one_error(data: bytes) -> None:
-    for decode in (m.decode_courier_event, m.decode_decoder_event, m.decode_courier_request, m.decode_frame_request):
+    for decode in (m.decode_courier_event, d.decode_decoder_event, m.decode_courier_request, d.decode_frame_request):
         with pytest.raises(msgspec.DecodeError):
             decode(data)
 

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -26,6 +26,7 @@ from priorline.work.messages import (
     Configure,
     Confirm,
     CourierRequest,
+    Discard,
     Event,
     Fetch,
     FetchEnded,
@@ -39,6 +40,7 @@ from priorline.work.messages import (
     PresenceKnown,
     ReadFolder,
     Ready,
+    Request,
     RequestFailed,
     Revoke,
     Search,
@@ -66,6 +68,17 @@ class Courier:
         # One fetch at a time and hospital; searches never wait behind one.
         self._fetch_lanes = {hospital.name: threading.Lock() for hospital in session.hospitals}
         self._revoked: set[str] = set()
+        self._ways: dict[type[Request], Callable[[Any], None]] = {
+            Search: self._search,
+            ReadFolder: self._read_folder,
+            Fetch: self._fetch,
+            OpenStudy: self._open_study,
+            AskPresence: self._presence,
+            Discard: self._discard,
+            LookAtPerson: self._look_at_person,
+            Confirm: self._confirm,
+            Revoke: self._revoke,
+        }
 
     def send(self, event: Event) -> None:
         """Send one event; the process ends where nobody listens any more."""
@@ -96,25 +109,11 @@ class Courier:
                 self.send(RequestFailed(request.number, problem))
 
     def _answer(self, request: CourierRequest) -> None:
-        match request:
-            case Search():
-                self._search(request)
-            case ReadFolder():
-                self._read_folder(request)
-            case Fetch():
-                self._fetch(request)
-            case OpenStudy():
-                self._open_study(request)
-            case AskPresence():
-                self._presence(request)
-            case LookAtPerson():
-                self._look_at_person(request)
-            case Confirm():
-                self._confirm(request)
-            case Revoke():
-                self._revoke(request)
-            case _:
-                self.send(RequestFailed(request.number, "This request is not for the courier."))
+        way = self._ways.get(type(request))
+        if way is None:
+            self.send(RequestFailed(request.number, "This request is not for the courier."))
+        else:
+            way(request)
 
     def _is_cancelled(self, number: int) -> Callable[[], bool]:
         return lambda: number in self._cancelled
@@ -219,11 +218,13 @@ class Courier:
             self._session.links.revoke(link, request.reason)
         self.send(OnRecord(request.number))
 
+    def _discard(self, request: Discard) -> None:
+        self._session.store.discard(request.handles)
+        self._presence(AskPresence(request.number, (request.study_uid,)))
+
     def _presence(self, request: AskPresence) -> None:
         found = self._session.store.presence(request.study_uids)
-        absent = PresenceItem(0, complete=False)
-        items = dict.fromkeys(request.study_uids, absent)
-        items.update({uid: PresenceItem(here.images, here.complete) for uid, here in found.items()})
+        items = {uid: PresenceItem(here.images, here.complete) for uid, here in found.items()}
         self.send(PresenceKnown(request.number, items))
 
 

@@ -12,18 +12,17 @@ import msgspec
 import numpy as np
 
 from priorline.cache.seal import read_object
-from priorline.errors import PriorlineError
+from priorline.errors import CacheDamaged, PriorlineError
 from priorline.imaging.decode import decode_frame
-from priorline.work.messages import (
+from priorline.work.decoder_messages import (
     DecoderEvent,
     FrameDecoded,
     FrameRequest,
-    Ready,
-    RequestFailed,
+    ObjectDamaged,
     SlotTooSmall,
     decode_frame_request,
-    encode,
 )
+from priorline.work.messages import Ready, RequestFailed, encode
 from priorline.work.own_process import end_at, settle_in
 from priorline.work.pipes import read_message, take_over_standard_streams, write_message
 
@@ -36,6 +35,8 @@ def decode_into_slot(request: FrameRequest) -> DecoderEvent:
     try:
         data = read_object(Path(request.ticket.path), request.ticket.key, request.ticket.handle)
         frame = decode_frame(data, request.frame)
+    except CacheDamaged as problem:
+        return ObjectDamaged(request.number, str(problem))
     except PriorlineError as problem:
         return RequestFailed(request.number, str(problem))
     if frame.array.nbytes > request.capacity:

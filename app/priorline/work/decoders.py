@@ -14,19 +14,17 @@ from multiprocessing.shared_memory import SharedMemory
 
 import numpy as np
 
-from priorline.errors import CannotDecode
+from priorline.errors import CacheDamaged, CannotDecode
 from priorline.imaging.frame import DecodedFrame, ValueMapping
-from priorline.work.helper import Helper
-from priorline.work.messages import (
-    Event,
+from priorline.work.decoder_messages import (
     FrameDecoded,
     FrameRequest,
-    Ready,
-    RequestFailed,
+    ObjectDamaged,
     SlotTooSmall,
-    Ticket,
     decode_decoder_event,
 )
+from priorline.work.helper import Helper
+from priorline.work.messages import Event, Ready, RequestFailed, Ticket
 
 SECONDS_PER_FRAME = 10.0
 SMALLEST_SLOT = 2 * 1024 * 1024
@@ -42,7 +40,7 @@ class Wish:
     frame: int
 
 
-Answer = DecodedFrame | CannotDecode
+Answer = DecodedFrame | CannotDecode | CacheDamaged
 
 
 class Slot:
@@ -216,6 +214,8 @@ class Decoders:
 def _answer(slot: Slot, event: Event) -> Answer:
     if isinstance(event, FrameDecoded):
         return slot.take(event)
+    if isinstance(event, ObjectDamaged):
+        return CacheDamaged(event.message)
     if isinstance(event, RequestFailed):
         return CannotDecode(event.message)
     return CannotDecode("The picture is larger than this program shows.")

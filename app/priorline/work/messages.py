@@ -13,7 +13,6 @@ from priorline.config import Settings
 from priorline.domain.links import PersonLink
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import FetchReport, HospitalReport, StudyAnswer
-from priorline.imaging.frame import ValueMapping
 from priorline.imaging.instance import InstanceHeader
 
 
@@ -94,6 +93,13 @@ class AskPresence(Request, frozen=True):
     """Which of these studies are in the cache, and how much of them."""
 
     study_uids: tuple[str, ...]
+
+
+class Discard(Request, frozen=True):
+    """A decoder found these objects of a study damaged: take them out, so that they can be fetched again."""
+
+    study_uid: str
+    handles: tuple[str, ...]
 
 
 class LookAtPerson(Request, frozen=True):
@@ -190,7 +196,7 @@ class PresenceItem(msgspec.Struct, frozen=True):
 
 
 class PresenceKnown(Event, frozen=True):
-    """Answer to `AskPresence`: every study that was asked for."""
+    """Answer to `AskPresence` and `Discard`: every study that was asked for."""
 
     studies: dict[str, PresenceItem]
     ends: ClassVar[bool] = True
@@ -216,37 +222,18 @@ class Ready(Event, frozen=True):
     """The helper has started (number 0, first after every start); a death before this is a failed start."""
 
 
-# --- decoders -------------------------------------------------------------------------------------------------
-
-
-class FrameRequest(Request, frozen=True):
-    """Decode one frame (from 0) into the shared memory `slot` of `capacity` bytes."""
-
-    ticket: Ticket
-    frame: int
-    slot: str
-    capacity: int
-
-
-class FrameDecoded(Event, frozen=True):
-    """Pixels are in the slot: `shape` rows, columns (and 3), `bits` 8 or 16."""
-
-    shape: tuple[int, ...]
-    bits: int
-    mapping: ValueMapping
-    header: InstanceHeader
-    ends: ClassVar[bool] = True
-
-
-class SlotTooSmall(Event, frozen=True):
-    """The frame needs a slot of `needed` bytes; ask again with one."""
-
-    needed: int
-    ends: ClassVar[bool] = True
-
-
 CourierRequest = (
-    Configure | Search | ReadFolder | Fetch | OpenStudy | AskPresence | LookAtPerson | Confirm | Revoke | Cancel
+    Configure
+    | Search
+    | ReadFolder
+    | Fetch
+    | OpenStudy
+    | AskPresence
+    | Discard
+    | LookAtPerson
+    | Confirm
+    | Revoke
+    | Cancel
 )
 CourierEvent = (
     PatientKnown
@@ -261,13 +248,12 @@ CourierEvent = (
     | RequestFailed
     | Ready
 )
-DecoderEvent = FrameDecoded | SlotTooSmall | RequestFailed | Ready
 
 Kind = TypeVar("Kind")
 
 
-def _only_decode_errors(decode: Callable[[bytes], Kind]) -> Callable[[bytes], Kind]:
-    """Text that is not UTF-8 and nesting without end raise other errors than all the rest that is wrong."""
+def only_decode_errors(decode: Callable[[bytes], Kind]) -> Callable[[bytes], Kind]:
+    """Text that is not UTF-8 and nesting without end raise the same error as all the rest that is wrong."""
 
     def decode_message(data: bytes) -> Kind:
         try:
@@ -279,7 +265,5 @@ def _only_decode_errors(decode: Callable[[bytes], Kind]) -> Callable[[bytes], Ki
 
 
 encode = msgspec.msgpack.Encoder().encode
-decode_courier_request = _only_decode_errors(msgspec.msgpack.Decoder(CourierRequest).decode)
-decode_courier_event = _only_decode_errors(msgspec.msgpack.Decoder(CourierEvent).decode)
-decode_frame_request = _only_decode_errors(msgspec.msgpack.Decoder(FrameRequest).decode)
-decode_decoder_event = _only_decode_errors(msgspec.msgpack.Decoder(DecoderEvent).decode)
+decode_courier_request = only_decode_errors(msgspec.msgpack.Decoder(CourierRequest).decode)
+decode_courier_event = only_decode_errors(msgspec.msgpack.Decoder(CourierEvent).decode)

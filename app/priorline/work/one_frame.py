@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 
 from priorline.cache.seal import seal
-from priorline.errors import CannotDecode
 from priorline.imaging.frame import DecodedFrame
 from priorline.work.decoders import Answer, Decoders, Wish
 from priorline.work.messages import Ticket
@@ -28,6 +27,6 @@ def decode_apart(data: bytes, frame: int) -> DecodedFrame:
             answer = answers.get()
         finally:
             decoders.close()
-    if isinstance(answer, CannotDecode):
+    if not isinstance(answer, DecodedFrame):
         raise answer
     return answer

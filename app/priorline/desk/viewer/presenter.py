@@ -9,7 +9,7 @@ from priorline.desk.viewer.content import PaneContent, PaneState
 from priorline.desk.viewer.frames import FrameCache, FrameKey
 from priorline.desk.viewer.pane import Pane
 from priorline.domain.patient import Patient
-from priorline.errors import CannotDecode
+from priorline.errors import CacheDamaged
 from priorline.imaging.frame import DecodedFrame
 from priorline.imaging.order import SeriesStack, stacks
 from priorline.work.arrival import is_same_person
@@ -37,6 +37,8 @@ class StudyPresenter(QObject):
     """Drives one pane; at most one study at a time."""
 
     shown = Signal(str)
+    damaged = Signal(str, str)
+    """The study's UID and the handle of an object that is not what was written into the cache."""
 
     def __init__(self, bridge: Bridge, pane: Pane, frames: FrameCache, key: str) -> None:
         super().__init__(pane)
@@ -86,7 +88,9 @@ class StudyPresenter(QObject):
 
     def add(self, instance: CachedInstance) -> None:
         """An instance arrived; the image that is shown stays, the order grows around it."""
-        self._instances[instance.header.sop_uid] = instance
+        uid = instance.header.sop_uid
+        self._instances[uid] = instance
+        self._try_again(uid)
         if not self._stacks:
             self._arrange()
         elif not self._arranging.isActive():
@@ -138,6 +142,12 @@ class StudyPresenter(QObject):
         self._later.clear()
         self._arranging.stop()
         self.pane.set_content(content)
+
+    def _try_again(self, sop_uid: str) -> None:
+        """An image that could not be shown has come once more."""
+        if self._problem is not None and self._problem.item[0] == sop_uid:
+            self._problem = None
+            self._show()
 
     def _take(self, event: Event) -> None:
         if event.number != self._opening or not self._opening:
@@ -217,7 +227,9 @@ class StudyPresenter(QObject):
     def _take_frame(self, number: int, answer: Answer) -> None:
         if number in self._later:
             key = self._later.pop(number)
-            if isinstance(answer, DecodedFrame):
+            if isinstance(answer, CacheDamaged):
+                self.damaged.emit(self.study_uid, key[0])
+            elif isinstance(answer, DecodedFrame):
                 self._frames.put(key, answer)
                 if key == self._wanted_key:
                     self._take_wanted(answer)
@@ -229,9 +241,11 @@ class StudyPresenter(QObject):
         self._wanted, self._wanted_key = 0, None
         if item is None or key != self._frame_key(item):
             return
-        if isinstance(answer, CannotDecode):
+        if not isinstance(answer, DecodedFrame):
             self._problem = Problem(item, PaneState.CANNOT_SHOW, str(answer))
             self._tell()
+            if isinstance(answer, CacheDamaged):
+                self.damaged.emit(self.study_uid, key[0])
             self.shown.emit(self.study_uid)
             return
         self._frames.put(key, answer)
