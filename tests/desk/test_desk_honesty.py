@@ -16,7 +16,7 @@ from priorline.desk.viewer.content import PaneState
 from priorline.desk.window import Window
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import FetchReport, FetchState, HospitalReport, HospitalState, StudyAnswer
-from priorline.errors import CannotDecode
+from priorline.errors import CacheDamaged, CannotDecode
 from priorline.imaging.frame import DecodedFrame, ValueMapping
 from priorline.imaging.instance import InstanceHeader
 from priorline.regions import load_region_table
@@ -25,6 +25,7 @@ from priorline.work.messages import (
     AskPresence,
     CachedInstance,
     Cancel,
+    Discard,
     Fetch,
     FetchEnded,
     HospitalEnded,
@@ -428,3 +429,32 @@ def test_the_keyboard_filters_and_compares(window: Window, bridge: ScriptedBridg
     qtbot.keyClick(window.list, Qt.Key.Key_Return)
     assert window.comparison.prior.study_uid == FILM.study_uid
     assert window.comparison.prior.pane.content.role == "PRIOR"
+
+
+def test_a_damaged_image_is_taken_out_and_fetched_again_once(
+    window: Window, bridge: ScriptedBridge, look: Callable[[Callable[[], bool]], None]
+) -> None:
+    number = launch(window, bridge)
+    bridge.tell(StudiesFound(number, (CT,)))
+    look(lambda: bridge.count(OpenStudy) == 1)
+    bridge.tell(PresenceKnown(bridge.last(AskPresence).number, {CT.study_uid: PresenceItem(3, complete=True)}))
+    bridge.tell(StudyContents(bridge.last(OpenStudy).number, CT.study_uid, (cached(CT),), 3, complete=True))
+    pane = window.comparison.current.pane
+    wanted = max(bridge.wanted)
+    bridge.frame.emit(wanted, CacheDamaged("It is damaged."))
+    assert (pane.frame, pane.content.state, pane.content.message) == (None, PaneState.CANNOT_SHOW, "It is damaged.")
+    asked = bridge.last(Discard)
+    assert (asked.study_uid, asked.handles) == (CT.study_uid, (cached(CT).ticket.handle,))
+    assert bridge.count(Fetch) == 0
+    bridge.tell(PresenceKnown(asked.number, {CT.study_uid: PresenceItem(2, complete=False)}))
+    fetch = bridge.last(Fetch)
+    again = CachedInstance(header(CT), Ticket("", f"{CT.study_uid}.1", b"another key"))
+    bridge.tell(InstanceArrived(fetch.number, CT.study_uid, again, 3, 3, 100))
+    decode(bridge, CT)
+    assert pane.content.state is PaneState.IMAGE
+    # A disk that damages again does not make it fetch for ever.
+    bridge.tell(FetchEnded(fetch.number, FetchReport(CT.study_uid, "A", FetchState.COMPLETE, 3, 3)))
+    assert window.case is not None
+    window.case.discard(CT.study_uid, "cd" * 16)
+    bridge.tell(PresenceKnown(bridge.last(Discard).number, {CT.study_uid: PresenceItem(2, complete=False)}))
+    assert bridge.count(Fetch) == 1

@@ -7,21 +7,16 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from priorline.desk.bridge import Bridge
 from priorline.desk.decisions import Decisions
+from priorline.desk.fetches import Fetches
 from priorline.domain.identity import Identity
 from priorline.domain.patient import Patient
 from priorline.domain.region import RegionTable
-from priorline.domain.study import FetchReport, FetchState, HospitalReport, HospitalState, StudyAnswer
+from priorline.domain.study import HospitalReport, HospitalState, StudyAnswer
 from priorline.domain.timeline import Timeline, TimelineStudy
 from priorline.work.messages import (
-    AskPresence,
     Event,
-    Fetch,
-    FetchEnded,
     HospitalEnded,
-    InstanceArrived,
     PatientKnown,
-    PresenceItem,
-    PresenceKnown,
     ReadFolder,
     Request,
     RequestFailed,
@@ -48,21 +43,21 @@ class Case(QObject):
         super().__init__(parent)
         self._bridge, self._hospitals, self._table = bridge, hospitals, table
         self.timeline: Timeline | None = None
-        self.presence: dict[str, PresenceItem] = {}
-        self.reports: dict[str, FetchReport] = {}
-        self.fetching: dict[str, tuple[int, int]] = {}
+        self._fetches = Fetches(bridge, hospitals, self)
+        known = self._fetches
+        self.presence, self.reports, self.fetching = known.presence, known.reports, known.fetching
         self._searches: set[int] = set()
-        self._fetches: dict[int, str] = {}
         self._current_uid = ""
         self.reason = ""
-        self._waiting: dict[str, TimelineStudy] = {}
-        self._holders: dict[str, list[StudyAnswer]] = {}
         # Many events in a moment are one change: the window redraws for what they add up to.
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(CHANGE_MILLISECONDS)
         self._soon.timeout.connect(self.changed)
         bridge.heard.connect(self._take)
+        self._fetches.changed.connect(self._change)
+        self._fetches.ended.connect(self.fetch_ended)
+        self._fetches.instance_arrived.connect(self.instance_arrived)
         self._decisions = Decisions(bridge, self)
         self._decisions.changed.connect(self._decided)
         self._decisions.failed.connect(self.failed)
@@ -81,6 +76,7 @@ class Case(QObject):
     def ask(self, patient: Patient | None, study_uid: str = "", reason: str = "") -> None:
         """Start the question to all hospitals."""
         self._current_uid, self.reason = study_uid, reason
+        self._fetches.reason = reason
         self._send_search(Search(self._bridge.next_number(), patient, study_uid, (), reason))
 
     def ask_folder(self, directory: str) -> None:
@@ -118,8 +114,21 @@ class Case(QObject):
 
     def is_whole(self, study: TimelineStudy) -> bool:
         """Whether all of a study is in the cache, also counted against what hospitals say now."""
-        here = self.presence.get(study.study_uid)
-        return bool(here and here.complete and here.images >= (study.images or 0))
+        return self._fetches.is_whole(study)
+
+    def fetch(self, study: TimelineStudy) -> None:
+        """Retrieve what is missing of a study."""
+        self._fetches.start(study)
+
+    def stop_fetch(self, study_uid: str) -> None:
+        """Nobody looks at this study any more; what has arrived stays."""
+        self._fetches.stop(study_uid)
+
+    def discard(self, study_uid: str, handle: str) -> None:
+        """An object of the cache was found damaged."""
+        study = self.study(study_uid)
+        if study is not None:
+            self._fetches.discard(study, handle)
 
     def look_at_person(self, study_uid: str, reason: str) -> None:
         """Somebody wants to see how hospitals describe a person who is perhaps the patient."""
@@ -145,47 +154,16 @@ class Case(QObject):
                 self.stop_fetch(study.study_uid)
                 self.presence.pop(study.study_uid, None)
         uids = tuple(study.study_uid for study in studies if study.match.outcome is Identity.SAME)
-        self._bridge.send(AskPresence(self._bridge.next_number(), uids))
+        self._fetches.ask_presence(uids)
         self.changed.emit()
-
-    def fetch(self, study: TimelineStudy) -> None:
-        """Retrieve a study, as soon as it is known what of it is here, unless nothing is missing."""
-        uid = study.study_uid
-        if uid not in self.presence:
-            self._waiting[uid] = study
-        elif uid not in self._fetches.values() and not self.is_whole(study):
-            # A folder holds nothing more: all there is was taken in at once.
-            self._holders[uid] = [copy for copy in study.answers if copy.hospital in self._hospitals]
-            self._ask_next_holder(uid)
-
-    def stop_fetch(self, study_uid: str) -> None:
-        """Nobody looks at this study any more; what has arrived stays."""
-        self._waiting.pop(study_uid, None)
-        self._holders.pop(study_uid, None)
-        for number, uid in self._fetches.items():
-            if uid == study_uid:
-                self._bridge.cancel(number)
-
-    def _ask_next_holder(self, uid: str) -> bool:
-        """Retrieve from the next hospital that holds the study; false where none is left."""
-        if not self._holders.get(uid):
-            return False
-        holder = self._holders[uid].pop(0)
-        here = self.presence.get(uid)
-        number = self._bridge.next_number()
-        self._fetches[number] = uid
-        self.fetching[uid] = (here.images if here else 0, holder.images or 0)
-        self.reports.pop(uid, None)
-        self._bridge.send(Fetch(number, holder, reason=self.reason))
-        self._change()
-        return True
 
     def close(self) -> None:
         """Stop everything that was asked for this patient."""
         self._bridge.heard.disconnect(self._take)
         self._decisions.close()
         self._soon.stop()
-        for number in (*self._searches, *self._fetches):
+        self._fetches.close()
+        for number in self._searches:
             self._bridge.cancel(number)
 
     def _send_search(self, request: Request) -> None:
@@ -195,22 +173,10 @@ class Case(QObject):
     def _take(self, event: Event) -> None:
         if event.number in self._searches:
             self._take_search(event)
-        elif event.number in self._fetches:
-            self._take_fetch(event)
-        elif isinstance(event, PresenceKnown):
-            self._take_presence(event)
 
     def _change(self) -> None:
         if not self._soon.isActive():
             self._soon.start()
-
-    def _take_presence(self, event: PresenceKnown) -> None:
-        self.presence.update(event.studies)
-        for uid in event.studies:
-            study = self._waiting.pop(uid, None)
-            if study is not None:
-                self.fetch(study)
-        self._change()
 
     def _take_search(self, event: Event) -> None:
         match event:
@@ -243,8 +209,7 @@ class Case(QObject):
         if self.timeline is None:
             return
         self.timeline.add(answers)
-        uids = tuple(answer.study_uid for answer in answers)
-        self._bridge.send(AskPresence(self._bridge.next_number(), uids))
+        self._fetches.ask_presence(answer.study_uid for answer in answers)
         self._change()
 
     def _end_search(self, number: int, message: str) -> None:
@@ -256,32 +221,3 @@ class Case(QObject):
                     self.timeline.report(HospitalReport(report.hospital, HospitalState.FAILED, message=message))
         self.searched.emit()
         self._change()
-
-    def _take_fetch(self, event: Event) -> None:
-        uid = self._fetches[event.number]
-        match event:
-            case InstanceArrived():
-                self.fetching[uid] = (event.received, event.expected)
-                self.presence[uid] = PresenceItem(event.received, complete=False)
-                self.instance_arrived.emit(uid, event.instance, event.received, event.expected)
-                self._change()
-            case FetchEnded():
-                self._end_fetch(event.number, event.report)
-            case RequestFailed():
-                study = self.study(uid)
-                hospital = study.best.hospital if study else ""
-                self._end_fetch(event.number, _failed(uid, hospital, event.message))
-
-    def _end_fetch(self, number: int, report: FetchReport) -> None:
-        self._fetches.pop(number)
-        self.fetching.pop(report.study_uid, None)
-        if report.state is not FetchState.COMPLETE and self._ask_next_holder(report.study_uid):
-            return
-        self.reports[report.study_uid] = report
-        self._bridge.send(AskPresence(self._bridge.next_number(), (report.study_uid,)))
-        self.fetch_ended.emit(report)
-        self._change()
-
-
-def _failed(study_uid: str, hospital: str, message: str) -> FetchReport:
-    return FetchReport(study_uid, hospital, FetchState.FAILED, message=message)

@@ -97,6 +97,7 @@ class Comparison(QObject):
         pane.maximise_requested.connect(lambda: self.maximise(pane))
         presenter = StudyPresenter(bridge, pane, self._frames, key)
         presenter.shown.connect(self.shown)
+        presenter.damaged.connect(self._discard)
         self.halves[presenter] = frame
         return presenter
 
@@ -141,6 +142,10 @@ class Comparison(QObject):
         for presenter in (self.current, self.prior):
             if presenter.study_uid == report.study_uid:
                 presenter.settle()
+
+    def _discard(self, study_uid: str, handle: str) -> None:
+        if self._case is not None:
+            self._case.discard(study_uid, handle)
 
     def _ask_details(self, study_uid: str, reason: str) -> None:
         if self._case is not None:
