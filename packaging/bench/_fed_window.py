@@ -1,4 +1,4 @@
-"""Stands where the courier is and tells a window what hospitals would, each at its time: what the window costs alone."""
+"""Stands where the courier is and tells a window what hospitals would, each at its time."""
 
 import itertools
 import threading

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 
-from PySide6.QtCore import QEvent, QPointF, QRect, QSize, Qt, Signal
+from PySide6.QtCore import QPointF, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QPushButton, QStyle, QStyleOptionButton, QWidget
 
@@ -43,9 +43,8 @@ class Chip(QPushButton):
     def show_face(self, face: Face) -> None:
         """Show this; the size hint follows."""
         plain, bold = (QFontMetrics(font) for font in _fonts())
-        name = plain.elidedText(face.name, Qt.TextElideMode.ElideRight, LONGEST_NAME)
-        self._face = Face(face.dot, name, face.name_colour, face.word, face.word_colour)
-        texts = [width for width in (plain.horizontalAdvance(name), bold.horizontalAdvance(face.word)) if width]
+        self._face = face
+        texts = [width for width in (plain.horizontalAdvance(face.name), bold.horizontalAdvance(face.word)) if width]
         self._size = QSize(2 * MARGIN + DOT + sum(GAP + width for width in texts), HEIGHT)
         self.update()
 
@@ -109,13 +108,25 @@ class HospitalChip(Chip):
         loud = again or report.state is HospitalState.ASKING or not states.is_well(report)
         name_colour = theme.TEXT if again else theme.QUIET
         said = f"{word} · retry" if again else word
-        self.show_face(Face(colour, report.hospital, name_colour, said, colour if loud else theme.QUIET))
+        self.show_face(Face(colour, short(report.hospital), name_colour, said, colour if loud else theme.QUIET))
         self.setToolTip(f"{report.hospital}: {word}{states.after(report)}. {report.message}".strip())
         self.setAccessibleName(f"{report.hospital}, {word}{', press to ask again' if again else ''}")
         self.setEnabled(again)
 
     def _press(self) -> None:
         self.again.emit(self._hospital)
+
+
+def short(name: str) -> str:
+    """The name of a hospital as far as there is room for it."""
+    return QFontMetrics(_fonts()[0]).elidedText(name, Qt.TextElideMode.ElideRight, LONGEST_NAME)
+
+
+def width_of(name: str) -> int:
+    """How wide the chip of a hospital is when it has said how much it has; pixels."""
+    plain, bold = (QFontMetrics(font) for font in _fonts())
+    word = bold.horizontalAdvance("none")
+    return 2 * MARGIN + DOT + 2 * GAP + plain.horizontalAdvance(short(name)) + word
 
 
 class CountChip(Chip):

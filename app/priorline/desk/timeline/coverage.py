@@ -3,17 +3,19 @@
 import time
 
 from PySide6.QtCore import QPoint, QTimer, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from priorline.desk import theme
-from priorline.desk.flow import Flow
+from priorline.desk.flow import Flow, rows_of
 from priorline.desk.timeline import states
-from priorline.desk.timeline.chips import Chip, CountChip, HospitalChip
+from priorline.desk.timeline.chips import Chip, CountChip, HospitalChip, width_of
 from priorline.desk.timeline.hospitals import HospitalList
 from priorline.domain.study import HospitalReport, HospitalState
 from priorline.domain.timeline import Coverage
 
 TURN_MILLISECONDS = 50
+SPACING, MOST_ROWS = 6, 4
 LATE_SECONDS = 3.0
 """A hospital that is asked for longer is named, also among many."""
 
@@ -24,9 +26,10 @@ class CoverageBar(Flow):
     retry = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(6, parent)
+        super().__init__(SPACING, parent)
         self._reports: tuple[HospitalReport, ...] = ()
         self._asked_since: dict[str, float] = {}
+        self._again: set[str] = set()
         self._chips: dict[str, HospitalChip] = {}
         self._more, self._summed = CountChip(self), CountChip(self)
         self._list: HospitalList | None = None
@@ -46,14 +49,14 @@ class CoverageBar(Flow):
         now = time.monotonic()
         asking = [one.hospital for one in self._reports if one.state is HospitalState.ASKING]
         self._asked_since = {name: self._asked_since.get(name, now) for name in asking}
-        if not self._soon.isActive():
-            self._soon.start()
+        self._again.difference_update(one.hospital for one in self._reports if states.is_well(one))
+        self._show_soon()
 
     def show_all(self) -> None:
         """Open the list of all hospitals, below the bar."""
         if self._list is None:
             self._list = HospitalList(self)
-            self._list.again.connect(self.retry)
+            self._list.again.connect(self._ask_again)
         corner = self.mapToGlobal(QPoint(self.width(), self.height() + 4))
         self._list.open_at(corner, self._reports)
 
@@ -62,21 +65,43 @@ class CoverageBar(Flow):
         self._soon.stop()
         self._late.stop()
         self._reports, self._asked_since = (), {}
+        self._again.clear()
         if self._list is not None:
             self._list.close()
         self._show()
 
-    def _show(self) -> None:
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """As Qt defines it; what fits may be another choice of chips."""
+        super().resizeEvent(event)
+        if self._reports and event.size().width() != event.oldSize().width():
+            self._show_soon()
+
+    def _show_soon(self) -> None:
+        if not self._soon.isActive():
+            self._soon.start()
+
+    def _ask_again(self, hospital: str) -> None:
+        self._again.add(hospital)
+        self.retry.emit(hospital)
+
+    def _choose(self) -> states.Shown:
+        if len(self._reports) <= states.MOST_CHIPS:
+            widths = [width_of(report.hospital) for report in self._reports]
+            if len(rows_of(widths, self.width(), SPACING)) <= MOST_ROWS:
+                return states.Shown(self._reports, (), ())
         now = time.monotonic()
         late = {name for name, since in self._asked_since.items() if now - since >= LATE_SECONDS}
-        shown = states.choose(self._reports, tuple(self._chips), late)
+        if late != self._asked_since.keys() and not self._late.isActive():
+            self._late.start()
+        return states.choose(self._reports, tuple(self._chips), self._again, late)
+
+    def _show(self) -> None:
+        shown = self._choose()
         named = [self._chip(report) for report in shown.named]
         self._drop({report.hospital for report in shown.named})
         self.arrange([*named, *self._counts(shown)])
         if self._list is not None:
             self._list.show_reports(self._reports)
-        if late != set(self._asked_since) and not self._late.isActive():
-            self._late.start()
 
     def _counts(self, shown: states.Shown) -> list[Chip]:
         more, summed = len(shown.more), states.summary(shown.summed)
@@ -97,7 +122,7 @@ class CoverageBar(Flow):
         chip = self._chips.get(report.hospital)
         if chip is None:
             chip = self._chips[report.hospital] = HospitalChip(report, self)
-            chip.again.connect(self.retry)
+            chip.again.connect(self._ask_again)
         else:
             chip.show_report(report)
         return chip

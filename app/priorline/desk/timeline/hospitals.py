@@ -1,20 +1,31 @@
 """The list of all hospitals with their states, for bars that cannot name every one of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, QPoint, Qt, Signal
-from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QFrame, QHeaderView, QLabel, QTableView, QVBoxLayout, QWidget
+from PySide6.QtGui import QColor, QPalette
+from PySide6.QtWidgets import (
+    QFrame,
+    QHeaderView,
+    QLabel,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
 
 from priorline.desk import theme
 from priorline.desk.timeline import states
+from priorline.desk.timeline.states import spoken
 from priorline.domain.study import HospitalReport, HospitalState
 
 Index = QModelIndex | QPersistentModelIndex
-COLUMNS = ("Hospital", "State", "Studies", "Time", "")
-NAME, STATE, STUDIES, TIME, RETRY = range(len(COLUMNS))
-WIDTHS = {STATE: 220, STUDIES: 76, TIME: 76, RETRY: 76}
+COLUMNS = ("Hospital", "State", "Studies", "After", "")
+NAME, STATE, STUDIES, AFTER, RETRY = range(len(COLUMNS))
+WIDTHS = {STATE: 220, STUDIES: 76, AFTER: 76, RETRY: 76}
 WIDTH, ROW_HEIGHT, MOST_ROWS = 720, 26, 16
+DISPLAY = Qt.ItemDataRole.DisplayRole
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
@@ -51,35 +62,21 @@ class HospitalModel(QAbstractTableModel):
         """As Qt defines it."""
         return 0 if parent.isValid() else len(COLUMNS)
 
-    def headerData(
-        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
-    ) -> object:
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = DISPLAY) -> object:
         """As Qt defines it."""
         if orientation is not Qt.Orientation.Horizontal:
             return None
-        if role == Qt.ItemDataRole.TextAlignmentRole and section in (STUDIES, TIME):
+        if role == Qt.ItemDataRole.TextAlignmentRole and section in (STUDIES, AFTER):
             return RIGHT
-        return COLUMNS[section] if role == Qt.ItemDataRole.DisplayRole else None
+        return COLUMNS[section] if role == DISPLAY else None
 
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+    def data(self, index: Index, role: int = DISPLAY) -> object:
         """As Qt defines it; the accessible text of the name is the whole row in words."""
         if not index.isValid() or index.row() >= len(self._reports):
             return None
         report, column = self._reports[index.row()], index.column()
-        match role:
-            case Qt.ItemDataRole.DisplayRole:
-                return _texts(report)[column]
-            case Qt.ItemDataRole.AccessibleTextRole:
-                return states.spoken(report) if column == NAME else _texts(report)[column]
-            case Qt.ItemDataRole.ToolTipRole:
-                return report.message or None
-            case Qt.ItemDataRole.ForegroundRole:
-                return QColor(_colour(report, column))
-            case Qt.ItemDataRole.TextAlignmentRole if column in (STUDIES, TIME):
-                return RIGHT
-            case Qt.ItemDataRole.UserRole:
-                return report
-        return None
+        answer = ANSWERS.get(role)
+        return answer(report, column) if answer else None
 
 
 def _need(report: HospitalReport) -> tuple[bool, bool, bool, bool]:
@@ -108,6 +105,26 @@ def _colour(report: HospitalReport, column: int) -> str:
     return theme.QUIET if states.is_well(report) and column != NAME else theme.TEXT
 
 
+ANSWERS: dict[int, Callable[[HospitalReport, int], object]] = {
+    DISPLAY: lambda report, column: _texts(report)[column],
+    Qt.ItemDataRole.AccessibleTextRole: lambda report, column: _texts(report)[column] if column else spoken(report),
+    Qt.ItemDataRole.ToolTipRole: lambda report, _column: report.message or None,
+    Qt.ItemDataRole.ForegroundRole: lambda report, column: QColor(_colour(report, column)),
+    Qt.ItemDataRole.TextAlignmentRole: lambda _report, column: RIGHT if column in (STUDIES, AFTER) else None,
+    Qt.ItemDataRole.UserRole: lambda report, _column: report,
+}
+
+
+class StateColours(QStyledItemDelegate):
+    """Keeps the colour of a state where its row is marked."""
+
+    def initStyleOption(self, option: QStyleOptionViewItem, index: Index) -> None:
+        """As Qt defines it."""
+        super().initStyleOption(option, index)
+        colour = index.data(Qt.ItemDataRole.ForegroundRole)
+        option.palette.setColor(QPalette.ColorRole.HighlightedText, colour)
+
+
 class HospitalList(QFrame):
     """A popup with every hospital; Enter or a click on "retry" asks one again."""
 
@@ -133,8 +150,9 @@ class HospitalList(QFrame):
         """Show all hospitals; `corner` is where the upper right one of the list goes, on the screen."""
         self.rows.begin(reports)
         self._say(reports)
-        height = (min(len(reports), MOST_ROWS) + 1) * ROW_HEIGHT + self._head.sizeHint().height() + 20
-        self.resize(WIDTH, height)
+        rows = min(len(reports), MOST_ROWS) * ROW_HEIGHT
+        self.table.setFixedHeight(rows + self.table.horizontalHeader().sizeHint().height())
+        self.resize(WIDTH, self.sizeHint().height())
         self.move(corner - QPoint(WIDTH, 0))
         self.table.setCurrentIndex(self.rows.index(0, 0))
         self.table.scrollToTop()
@@ -154,6 +172,7 @@ class HospitalList(QFrame):
     def _table(self) -> QTableView:
         table = QTableView(self)
         table.setModel(self.rows)
+        table.setItemDelegate(StateColours(table))
         table.setAccessibleName("All hospitals")
         table.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)
         table.setSelectionMode(QTableView.SelectionMode.SingleSelection)

@@ -60,6 +60,11 @@ def is_well(report: HospitalReport) -> bool:
     return report.state in (HospitalState.ANSWERED, HospitalState.NONE) and not report.cut and not report.withheld
 
 
+def is_in_trouble(report: HospitalReport) -> bool:
+    """Whether this hospital has ended and something is missing of what it has to say."""
+    return report.state is not HospitalState.ASKING and not is_well(report)
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """Which hospitals have a chip of their own, which are only counted, and which of those are in trouble."""
@@ -69,28 +74,27 @@ class Shown:
     more: tuple[HospitalReport, ...]
 
 
-def choose(reports: Sequence[HospitalReport], named: Collection[str], late: Collection[str]) -> Shown:
-    """Name all hospitals where they are few, else those in trouble or late, at most `MOST_NAMED`.
+def choose(
+    reports: Sequence[HospitalReport], named: Sequence[str], again: Collection[str], late: Collection[str]
+) -> Shown:
+    """Name at most `MOST_NAMED` of many hospitals: those in trouble or asked `again`, then those that are `late`.
 
-    `named` had a chip before and keep it until they are well, so that one that is asked again does not go away;
-    `late` have been asked for long. Nobody is in none of the three parts.
+    `named` had a chip before, and go before others of their kind, so that chips keep their places. Every hospital
+    is in one of the three parts.
     """
-    if len(reports) <= MOST_CHIPS:
-        return Shown(tuple(reports), (), ())
-    wanted = {report.hospital: report for report in reports if _stands_out(report, named, late)}
-    kept = [name for name in named if name in wanted]
-    # Trouble before those that may still answer.
-    new = sorted((name for name in wanted if name not in kept), key=lambda name: wanted[name].state not in RETRIABLE)
-    chosen = [*kept, *new][:MOST_NAMED]
-    summed = tuple(one for one in reports if one.hospital not in chosen)
-    more = tuple(one for one in summed if not is_well(one) and one.state is not HospitalState.ASKING)
-    return Shown(tuple(wanted[name] for name in chosen), tuple(one for one in summed if one not in more), more)
-
-
-def _stands_out(report: HospitalReport, named: Collection[str], late: Collection[str]) -> bool:
-    if report.state is HospitalState.ASKING:
-        return report.hospital in named or report.hospital in late
-    return not is_well(report)
+    trouble = [one.hospital for one in reports if one.hospital in again or is_in_trouble(one)]
+    waiting = [one.hospital for one in reports if one.hospital in late and one.hospital not in trouble]
+    places = {name: place for place, name in enumerate(named)}
+    chosen = [
+        name for part in (trouble, waiting) for name in sorted(part, key=lambda name: places.get(name, len(places)))
+    ][:MOST_NAMED]
+    by_name = {report.hospital: report for report in reports}
+    others = [one for one in reports if one.hospital not in chosen]
+    return Shown(
+        tuple(by_name[name] for name in chosen),
+        tuple(one for one in others if not is_in_trouble(one)),
+        tuple(one for one in others if is_in_trouble(one)),
+    )
 
 
 def more_words(more: Sequence[HospitalReport]) -> str:
