@@ -18,11 +18,11 @@ SIZE = (1920, 1080)
 
 
 class Ticker(QObject):
-    """A precise timer that keeps the longest gap between two of its ticks."""
+    """A precise timer that keeps the longest gap between two of its ticks, and the most work of this thread in one."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.worst, self._last = 0.0, time.perf_counter()
+        self.begin()
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._tick)
@@ -31,10 +31,13 @@ class Ticker(QObject):
     def begin(self) -> None:
         """Forget what was."""
         self.worst, self._last = 0.0, time.perf_counter()
+        # What other processes take of the cores is in the gap, but not in the work.
+        self.most_work, self._worked = 0.0, time.thread_time()
 
     def _tick(self) -> None:
-        now = time.perf_counter()
+        now, worked = time.perf_counter(), time.thread_time()
         self.worst, self._last = max(self.worst, now - self._last), now
+        self.most_work, self._worked = max(self.most_work, worked - self._worked), worked
 
 
 def answered(window: Window) -> int:
@@ -73,6 +76,7 @@ class Watching(QObject):
 
     def _end(self) -> None:
         self.figures["searching"] = self._ticker.worst
+        self.figures["work"] = self._ticker.most_work
         app = desk.QApplication.instance()
         assert app is not None
         app.exit()

@@ -97,7 +97,7 @@ def test_lanes_follow_region_modality_or_hospital(line: TimelineLine) -> None:
 
 def test_many_hospitals_share_a_last_lane() -> None:
     many = tuple(row(number, number, hospitals=(f"H{number}",)) for number in range(120))
-    names = lanes(many, LaneBy.HOSPITAL)
+    names, _ = lanes(many, LaneBy.HOSPITAL)
     assert len(names) == MOST_LANES
     assert names[-1] == OTHERS
 

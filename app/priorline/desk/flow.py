@@ -1,82 +1,78 @@
-"""A layout that wraps: as many widgets in a row as fit, rows to the right."""
+"""Widgets that wrap like words: as many in a row as fit, rows to the right."""
 
-from PySide6.QtCore import QPoint, QRect, QSize, Qt
-from PySide6.QtWidgets import QLayout, QLayoutItem, QWidget
+from collections.abc import Sequence
+
+from PySide6.QtCore import QPoint, QSize
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 
-class FlowLayout(QLayout):
-    """Widgets in reading order; a row that is full goes on below."""
+class Flow(QWidget):
+    """Places children that `arrange` names; a row that is full goes on below.
 
-    def __init__(self, parent: QWidget, spacing: int) -> None:
+    Not a QLayout: that would measure all children anew, up to the window, for each one that is shown or changes.
+    """
+
+    def __init__(self, spacing: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._items: list[QLayoutItem] = []
-        self.setSpacing(spacing)
-        self.setContentsMargins(0, 0, 0, 0)
+        self._spacing = spacing
+        self._children: tuple[QWidget, ...] = ()
+        self._sizes: list[QSize] = []
+        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
 
-    def addItem(self, item: QLayoutItem) -> None:
-        """As Qt defines it."""
-        self._items.append(item)
-
-    def count(self) -> int:
-        """As Qt defines it."""
-        return len(self._items)
-
-    def itemAt(self, index: int) -> QLayoutItem | None:
-        """As Qt defines it."""
-        return self._items[index] if 0 <= index < len(self._items) else None
-
-    def takeAt(self, index: int) -> QLayoutItem | None:
-        """As Qt defines it."""
-        return self._items.pop(index) if 0 <= index < len(self._items) else None
-
-    def expandingDirections(self) -> Qt.Orientation:
-        """As Qt defines it."""
-        return Qt.Orientation.Horizontal
-
-    def hasHeightForWidth(self) -> bool:
-        """As Qt defines it."""
-        return True
+    def arrange(self, children: Sequence[QWidget]) -> None:
+        """Show these children, in reading order; whoever is above is asked for room only where that changes."""
+        before = self.minimumSizeHint().width(), self.heightForWidth(self.width())
+        self._children, self._sizes = tuple(children), [child.sizeHint() for child in children]
+        self._place()
+        for child in children:
+            child.show()
+        if before != (self.minimumSizeHint().width(), self.heightForWidth(self.width())):
+            self.updateGeometry()
 
     def heightForWidth(self, width: int) -> int:
         """As Qt defines it."""
-        rows = self._rows(width)
-        return sum(self._height(row) for row in rows) + self.spacing() * max(0, len(rows) - 1)
+        rows = rows_of([size.width() for size in self._sizes], width, self._spacing)
+        return sum(self._height(row) for row in rows) + self._spacing * max(0, len(rows) - 1)
 
     def sizeHint(self) -> QSize:
-        """As Qt defines it: all in one row."""
-        widths = [item.sizeHint().width() for item in self._items]
-        height = max((item.sizeHint().height() for item in self._items), default=0)
-        return QSize(sum(widths) + self.spacing() * max(0, len(widths) - 1), height)
+        """As Qt defines it; it takes what is left beside it."""
+        return self.minimumSizeHint()
 
-    def minimumSize(self) -> QSize:
-        """As Qt defines it: the widest one alone."""
-        width = max((item.sizeHint().width() for item in self._items), default=0)
-        return QSize(width, self._height(self._items))
+    def minimumSizeHint(self) -> QSize:
+        """As Qt defines it: the widest child alone."""
+        widest = max((size.width() for size in self._sizes), default=0)
+        return QSize(widest, max((size.height() for size in self._sizes), default=0))
 
-    def setGeometry(self, area: QRect) -> None:
+    def resizeEvent(self, event: QResizeEvent) -> None:
         """As Qt defines it."""
-        super().setGeometry(area)
-        top = area.top()
-        for row in self._rows(area.width()):
-            used = sum(item.sizeHint().width() for item in row) + self.spacing() * (len(row) - 1)
-            left = area.right() + 1 - used
-            for item in row:
-                item.setGeometry(QRect(QPoint(left, top), item.sizeHint()))
-                left += item.sizeHint().width() + self.spacing()
-            top += self._height(row) + self.spacing()
+        super().resizeEvent(event)
+        self._place()
 
-    def _rows(self, width: int) -> list[list[QLayoutItem]]:
-        rows: list[list[QLayoutItem]] = [[]]
-        used = 0
-        for item in self._items:
-            wanted = item.sizeHint().width()
-            if rows[-1] and used + wanted > width:
-                rows.append([])
-                used = 0
-            rows[-1].append(item)
-            used += wanted + self.spacing()
-        return rows if rows[0] else []
+    def _place(self) -> None:
+        widths = [size.width() for size in self._sizes]
+        top = 0
+        for row in rows_of(widths, self.width(), self._spacing):
+            left = self.width() - sum(widths[at] for at in row) - self._spacing * (len(row) - 1)
+            for at in row:
+                self._children[at].resize(self._sizes[at])
+                self._children[at].move(QPoint(left, top))
+                left += widths[at] + self._spacing
+            top += self._height(row) + self._spacing
 
-    @staticmethod
-    def _height(row: list[QLayoutItem]) -> int:
-        return max((item.sizeHint().height() for item in row), default=0)
+    def _height(self, row: range) -> int:
+        return max((self._sizes[at].height() for at in row), default=0)
+
+
+def rows_of(widths: Sequence[int], width: int, spacing: int) -> list[range]:
+    """Which of these widths share a row of `width` pixels; one that is too wide has a row of its own."""
+    rows: list[range] = []
+    start, used = 0, 0
+    for at, wanted in enumerate(widths):
+        if at > start and used + wanted > width:
+            rows.append(range(start, at))
+            start, used = at, 0
+        used += wanted + spacing
+    return [*rows, range(start, len(widths))] if widths else []

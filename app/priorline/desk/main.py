@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QApplication
 from priorline.config import Settings
 from priorline.desk import qt_messages, theme
 from priorline.desk.bridge import Bridge
+from priorline.desk.garbage import collect_when_left
 from priorline.desk.handover import Reception, hand_over
 from priorline.desk.journey import Journey, Step, exit_code, is_searched, is_settled
 from priorline.desk.window import Window
@@ -76,6 +77,7 @@ def _application(*, headless: bool) -> QApplication:
     app.setApplicationName("Priorline")
     app.setWindowIcon(QIcon(str(resource("icons/app.svg"))))
     theme.apply_theme(app)
+    collect_when_left(app)
     return app
 
 

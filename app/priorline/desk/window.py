@@ -38,7 +38,7 @@ class Window(QMainWindow):
         self._hospitals = tuple(hospital.name for hospital in settings.hospital)
         self._bridge, self._table = bridge, table
         self.case: Case | None = None
-        self._rows = RowBuilder()
+        self._rows = RowBuilder(self)
         self._compare_uid = ""
         self._pointed_by_user = False
         self._refreshing = False
@@ -149,6 +149,7 @@ class Window(QMainWindow):
         return foot
 
     def _connect(self) -> None:
+        self._rows.built.connect(self._show_rows)
         self.header.coverage.retry.connect(self._retry)
         self.form.submitted.connect(self.launch)
         self.filter.textChanged.connect(self._filter)
@@ -193,7 +194,7 @@ class Window(QMainWindow):
     def _end_case(self) -> None:
         self.comparison.clear()
         self._pointed_by_user = False
-        self._rows = RowBuilder()
+        self._rows.forget()
         self.filter.clear()
         self.line.set_rows(())
         self.line.say("")
@@ -214,14 +215,22 @@ class Window(QMainWindow):
         if case.patient is not None:
             self.header.show_patient(case.patient)
         self.header.show_coverage(case.timeline.coverage())
-        rows = self._rows.build(case)
-        self.line.say(wording.empty_line(case.timeline.coverage()))
+        # What an empty line means is not known while its rows are being made.
+        self.line.say("")
+        self._rows.build(case)
+        self._say_progress()
+        self._open_what_was_asked()
+
+    def _show_rows(self, rows: tuple[TimelineRow, ...]) -> None:
+        """Show what has been built."""
+        timeline = self.case.timeline if self.case else None
+        if timeline is None:
+            return
+        self.line.say(wording.empty_line(timeline.coverage()))
         self.line.set_rows(rows)
         self._keep_pointing(rows)
         self._point_line(self._pointed_uid())
         self._count()
-        self._say_progress()
-        self._open_what_was_asked()
 
     def _open_what_was_asked(self) -> None:
         case = self.case

@@ -8,10 +8,13 @@ import numpy as np
 from PySide6.QtCore import QRectF
 
 from priorline.desk import theme
-from priorline.desk.timeline.lanes import LaneBy, groups, lane_numbers, lanes
+from priorline.desk.timeline.lanes import LaneBy, groups, lanes
 from priorline.desk.timeline.looks import SHARES, Look
 from priorline.desk.timeline.places import WIDTH, Floats, LanePlaces, place
 from priorline.desk.timeline.rows import Presence, TimelineRow
+
+NOTHING = (0.0, False, False)
+"""The state of a study that is certain and of which nothing is here: of nearly all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +54,19 @@ class Blocks:
 
     def __init__(self, rows: Sequence[TimelineRow] = (), by: LaneBy = LaneBy.REGION) -> None:
         self.rows, self.by = tuple(rows), by
-        self.lanes = lanes(rows, by)
+        self.lanes, numbers_of_lanes = lanes(rows, by)
         self.numbers = {row.study_uid: number for number, row in enumerate(self.rows)}
-        self.lane_of = np.array(lane_numbers(rows, by, self.lanes), dtype=np.int64)
+        self.lane_of = np.array(numbers_of_lanes, dtype=np.int64)
         self.days: Floats = np.array([row.when.toordinal() if row.when else np.nan for row in rows], dtype=float)
         # Rows come newest first, those without a date last.
         members = [np.flatnonzero(self.lane_of == lane) for lane in range(len(self.lanes))]
         self._dated = [numbers[~np.isnan(self.days[numbers])] for numbers in members]
         self.undated = [len(numbers) for numbers in self._dated]
         self.in_lane: list[list[int]] = [numbers.tolist() for numbers in members]
-        states = np.array([_state(row) for row in rows], dtype=float).reshape(-1, 3)
+        plain = Presence.REMOTE
+        states = np.array(
+            [_state(row) if row.shut or row.presence is not plain else NOTHING for row in rows], dtype=float
+        ).reshape(-1, 3)
         self._sums = [_running_sums(states[numbers]) for numbers in members]
         self._special = np.array([row.current or row.suggested for row in rows], dtype=np.bool_)
         self._scale = 0.0

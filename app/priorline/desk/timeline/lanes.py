@@ -26,9 +26,13 @@ def groups(row: TimelineRow, by: LaneBy) -> tuple[str, ...]:
     return row.hospitals if by is LaneBy.HOSPITAL else (row.modality, *row.modalities)
 
 
-def lanes(rows: Sequence[TimelineRow], by: LaneBy) -> tuple[str, ...]:
-    """The lanes from top to bottom; where there are too many, the smallest share the last one, "others"."""
-    counts = Counter(groups(row, by)[0] for row in rows)
+def lanes(rows: Sequence[TimelineRow], by: LaneBy) -> tuple[tuple[str, ...], list[int]]:
+    """The lanes from top to bottom, and the number of the lane of each row.
+
+    Where there are too many lanes, the smallest share the last one, "others".
+    """
+    mains = [groups(row, by)[0] for row in rows]
+    counts = Counter(mains)
     kept = sorted(counts, key=lambda name: (-counts[name], name))
     many = len(kept) > MOST_LANES
     kept = kept[: MOST_LANES - 1] if many else kept
@@ -36,11 +40,7 @@ def lanes(rows: Sequence[TimelineRow], by: LaneBy) -> tuple[str, ...]:
         kept = [region.value for region in Region if region.value in kept]
     elif by is LaneBy.HOSPITAL:
         kept.sort(key=str.casefold)
-    return (*kept, OTHERS) if many else tuple(kept)
-
-
-def lane_numbers(rows: Sequence[TimelineRow], by: LaneBy, names: Sequence[str]) -> list[int]:
-    """The number of the lane of each row."""
+    names = (*kept, OTHERS) if many else tuple(kept)
     numbers = {name: number for number, name in enumerate(names)}
     others = len(names) - 1
-    return [numbers.get(groups(row, by)[0], others) for row in rows]
+    return names, [numbers.get(main, others) for main in mains]

@@ -25,7 +25,7 @@ class TimelineListModel(QAbstractListModel):
         super().__init__(parent)
         self._rows: tuple[TimelineRow, ...] = ()
         self._shown: tuple[TimelineRow, ...] = ()
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[str, int] | None = None
         self._typed = ""
         self._sort = SortBy.DATE
 
@@ -55,6 +55,8 @@ class TimelineListModel(QAbstractListModel):
 
     def place(self, study_uid: str) -> QModelIndex:
         """Where a study stands, invalid where it is filtered out."""
+        if self._numbers is None:
+            self._numbers = {row.study_uid: number for number, row in enumerate(self._shown)}
         number = self._numbers.get(study_uid)
         return self.index(number) if number is not None else QModelIndex()
 
@@ -72,7 +74,8 @@ class TimelineListModel(QAbstractListModel):
         return row.spoken() if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole) else None
 
     def _show_again(self) -> None:
-        shown = in_order(tuple(row for row in self._rows if matches(row, self._typed)), self._sort)
+        passing = tuple(row for row in self._rows if matches(row, self._typed)) if self._typed else self._rows
+        shown = in_order(passing, self._sort)
         before, after = self._uids(self._shown), self._uids(shown)
         if before == after:
             self._take(shown)
@@ -91,8 +94,7 @@ class TimelineListModel(QAbstractListModel):
             self.dataChanged.emit(self.index(0), self.index(len(shown) - 1))
 
     def _take(self, shown: tuple[TimelineRow, ...]) -> None:
-        self._shown = shown
-        self._numbers = {row.study_uid: number for number, row in enumerate(shown)}
+        self._shown, self._numbers = shown, None
 
     @staticmethod
     def _uids(rows: tuple[TimelineRow, ...]) -> list[str]:

@@ -1,10 +1,15 @@
 """What one study looks like on the line and in the list: the words and marks both of them show."""
 
+import time
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
+from itertools import islice
 from typing import NamedTuple
+
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from priorline.desk import wording
 from priorline.desk.case import Case
@@ -18,6 +23,7 @@ from priorline.work.messages import PresenceItem
 MARKS = frozenset(("PR", "KO", "SEG"))
 """Documents that only point at pictures; they do not name a block."""
 LONGEST_TEXT = 240
+SLICE_SECONDS, ROWS_BETWEEN_LOOKS = 0.008, 16
 
 
 class Presence(Enum):
@@ -90,22 +96,70 @@ class _Facts(NamedTuple):
     report: FetchReport | None
 
 
-class RowBuilder:
-    """Makes the rows of one patient and makes only those anew of which something changed."""
+class RowBuilder(QObject):
+    """Makes the rows of one patient, only those anew of which something changed, and no longer than a moment at once.
 
-    def __init__(self) -> None:
+    `built` has all rows, the newest study first, those without a date last: at once where that takes no longer than
+    `SLICE_SECONDS`, else when the event loop has come round often enough.
+    """
+
+    built = Signal(tuple)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
         self._known: dict[str, tuple[_Facts, TimelineRow]] = {}
+        self._left: Iterator[TimelineRow] = iter(())
+        self._made: list[TimelineRow] = []
+        self._finished = True
+        self._next = QTimer(self)
+        self._next.setInterval(0)
+        self._next.timeout.connect(self._go_on)
 
-    def build(self, case: Case) -> tuple[TimelineRow, ...]:
-        """All rows of a case, newest first, those without a date last."""
+    def build(self, case: Case) -> None:
+        """Make the rows of a case as it is now; what was being made is left, and its rows are used again."""
+        self._left, self._made = self._rows(case), []
+        self._finished = self._make_some()
+        if self._finished:
+            self._end()
+        else:
+            self._next.start()
+
+    def forget(self) -> None:
+        """The next rows are of another patient: nothing of this one is told any more."""
+        self._next.stop()
+        self._known, self._left, self._made, self._finished = {}, iter(()), [], True
+
+    def _go_on(self) -> None:
+        # Telling has a turn of its own, because those who listen have work to do, too.
+        if self._finished:
+            self._end()
+        else:
+            self._finished = self._make_some()
+
+    def _end(self) -> None:
+        self._next.stop()
+        made, self._made, self._left = tuple(self._made), [], iter(())
+        self.built.emit(made)
+
+    def _make_some(self) -> bool:
+        """Make rows as long as a slice lasts; true where none is left."""
+        until = time.perf_counter() + SLICE_SECONDS
+        while some := list(islice(self._left, ROWS_BETWEEN_LOOKS)):
+            self._made += some
+            if time.perf_counter() >= until:
+                return False
+        return True
+
+    def _rows(self, case: Case) -> Iterator[TimelineRow]:
         timeline = case.timeline
         if timeline is None:
-            return ()
+            return
         current = case.current()
         suggestion = timeline.suggestion() if current else None
         suggested_uid = suggestion.study_uid if suggestion else ""
         current_date = current.best.study_date if current else None
-        return tuple(self._row(case, study, current_date, suggested_uid) for study in timeline.studies())
+        for study in timeline.studies():
+            yield self._row(case, study, current_date, suggested_uid)
 
     def _row(self, case: Case, study: TimelineStudy, current_date: date | None, suggested_uid: str) -> TimelineRow:
         uid = study.answers[0].study_uid
@@ -117,11 +171,6 @@ class RowBuilder:
         row = _make(facts)
         self._known[uid] = (facts, row)
         return row
-
-
-def build_rows(case: Case) -> tuple[TimelineRow, ...]:
-    """All rows of a case at once; a window that builds them again and again keeps a `RowBuilder`."""
-    return RowBuilder().build(case)
 
 
 def _make(facts: _Facts) -> TimelineRow:
