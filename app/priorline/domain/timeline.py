@@ -3,10 +3,11 @@
 Knows no screen and does no input or output; the window and the command line both read it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time
 from functools import lru_cache, partial
+from itertools import chain
 
 from priorline.domain.coverage import Coverage, left_out
 from priorline.domain.duplicates import ProbableCopy, Sight, by_study, probable_copies
@@ -115,7 +116,7 @@ class Timeline:
 
     def copies(self) -> tuple[ProbableCopy, ...]:
         """All pairs of studies on the line that are probably one, with the reasons."""
-        return probable_copies(map(_sight, self.studies()))
+        return probable_copies(map(_sight, _of_one_day(self.studies())))
 
     def report(self, report: HospitalReport) -> None:
         """Take a hospital's state."""
@@ -203,6 +204,16 @@ class Timeline:
 def _also_known_as(context: Patient, local: Identifier) -> Patient:
     """The context patient under a hospital's own number; the number of the launch still counts there."""
     return replace(context, identifier=local, other_ids=(context.identifier, *context.other_ids))
+
+
+def _of_one_day(studies: Iterable[TimelineStudy]) -> Iterator[TimelineStudy]:
+    """Studies that are not the only one of their day: no others can be copies, and lines are long."""
+    days: dict[date, list[TimelineStudy]] = {}
+    for study in studies:
+        day = study.answers[0].study_date
+        if day is not None:
+            days.setdefault(day, []).append(study)
+    return chain.from_iterable(several for several in days.values() if len(several) > 1)
 
 
 def _sight(study: TimelineStudy) -> Sight:

@@ -97,13 +97,18 @@ def facts(row: TimelineRow) -> str:
     presence = " · ".join(part for part in (row.presence.value, status) if part)
     shown = "" if row.current else ", ".join(row.reasons)
     relevance = f"Relevance: {shown}" if shown else ""
-    return "\n".join(part for part in (*counted, presence.capitalize(), f"Shows: {row.region}", relevance) if part)
+    return "\n".join(part for part in (*counted, presence.capitalize(), _shows(row), relevance) if part)
+
+
+def _shows(row: TimelineRow) -> str:
+    return f"Shows: {row.region}{f' ({row.region_why})' if row.region_why else ''}"
 
 
 def alerts(row: TimelineRow) -> str:
-    """Whose it may not be, and that it is the suggested one."""
+    """Whose it may not be, what it is probably a copy of, and that it is the suggested one."""
     lit = f"Suggested prior: {row.reason}" if row.suggested else ""
-    return "\n".join(part for part in (row.identity[:1].upper() + row.identity[1:], lit) if part)
+    twins = f"Probably the same study under another number: {'; '.join(row.twins)}" if row.twins else ""
+    return "\n".join(part for part in (row.identity[:1].upper() + row.identity[1:], twins, lit) if part)
 
 
 def of_several(rows: tuple[TimelineRow, ...]) -> tuple[str, str, str]:

@@ -15,9 +15,10 @@ from priorline.desk import wording
 from priorline.desk.case import Case
 from priorline.domain.identity import Identity
 from priorline.domain.region import Region, plain
+from priorline.domain.region_finding import RegionSource
 from priorline.domain.relevance import DOCUMENT_MODALITIES
 from priorline.domain.study import FetchReport, FetchState
-from priorline.domain.timeline import TimelineStudy
+from priorline.domain.timeline import Timeline, TimelineStudy
 from priorline.work.messages import PresenceItem
 
 MARKS = frozenset(("PR", "KO", "SEG"))
@@ -40,6 +41,7 @@ class TimelineRow:
     """One study, ready to be drawn; `hospitals`, `regions` and `modalities` have the main one first.
 
     `counts` has the number of images that each hospital gives, None where it said nothing; `score` is from 0 to 1.
+    `twins` are the places of studies that are probably this one, copied under another UID.
     """
 
     study_uid: str
@@ -60,6 +62,8 @@ class TimelineRow:
     current: bool
     suggested: bool
     identity: str
+    region_why: str
+    twins: tuple[str, ...]
     score: float
     reasons: tuple[str, ...]
     reason: str
@@ -81,7 +85,8 @@ class TimelineRow:
         shape = "report only" if self.report_only else self.modality
         copies = f"{self.copies} copies" if self.copies > 1 else ""
         lit = f"suggested: {self.reason}" if self.suggested else ""
-        parts = (self.written_date, shape, self.title, self.region, self.place, copies, self.status)
+        twins = f"probably a copy of: {'; '.join(self.twins)}" if self.twins else ""
+        parts = (self.written_date, shape, self.title, self.region, self.place, copies, twins, self.status)
         return ", ".join(part for part in (*parts, self.presence.value, mark, self.identity, lit) if part)
 
 
@@ -94,6 +99,7 @@ class _Facts(NamedTuple):
     here: PresenceItem | None
     fetching: tuple[int, int] | None
     report: FetchReport | None
+    twins: tuple[str, ...]
 
 
 class RowBuilder(QObject):
@@ -158,13 +164,14 @@ class RowBuilder(QObject):
         suggestion = timeline.suggestion() if current else None
         suggested_uid = suggestion.study_uid if suggestion else ""
         current_date = current.best.study_date if current else None
+        twins = _twins(timeline)
         for study in timeline.studies():
-            yield self._row(case, study, current_date, suggested_uid)
+            uid = study.answers[0].study_uid
+            here, fetching, report = case.presence.get(uid), case.fetching.get(uid), case.reports.get(uid)
+            lit = uid == suggested_uid
+            yield self._row(uid, _Facts(study, current_date, lit, here, fetching, report, twins.get(uid, ())))
 
-    def _row(self, case: Case, study: TimelineStudy, current_date: date | None, suggested_uid: str) -> TimelineRow:
-        uid = study.answers[0].study_uid
-        here, fetching, report = case.presence.get(uid), case.fetching.get(uid), case.reports.get(uid)
-        facts = _Facts(study, current_date, uid == suggested_uid, here, fetching, report)
+    def _row(self, uid: str, facts: _Facts) -> TimelineRow:
         known = self._known.get(uid)
         if known is not None and known[0] == facts:
             return known[1]
@@ -202,11 +209,31 @@ def _make(facts: _Facts) -> TimelineRow:
         current=study.current,
         suggested=facts.suggested,
         identity=_identity(study) if shut else "",
+        region_why=_region_why(study),
+        twins=facts.twins,
         score=study.relevance.score,
         reasons=study.relevance.reasons,
         reason=" · ".join(part for part in because if part),
         search_text=f" {plain(' '.join(words))}",
     )
+
+
+def _twins(timeline: Timeline) -> dict[str, tuple[str, ...]]:
+    """The places of probable copies, by the study that they are probably copies of."""
+    copies = timeline.copies()
+    if not copies:
+        return {}
+    places = {study.study_uid: ", ".join(map(shown_text, study.hospitals)) for study in timeline.studies()}
+    uids = {uid for copy in copies for uid in (copy.one_uid, copy.other_uid)}
+    return {uid: tuple(places[other] for other in timeline.probable_copies(uid)) for uid in uids}
+
+
+def _region_why(study: TimelineStudy) -> str:
+    """Where the region is from: "from the description", "from the body part, not certain"."""
+    finding = study.region_finding
+    if finding.source is RegionSource.NOTHING:
+        return ""
+    return f"from the {finding.source.value}{'' if finding.certain else ', not certain'}"
 
 
 def best_title(study: TimelineStudy) -> str:
