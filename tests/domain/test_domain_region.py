@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from priorline.domain.region import Region, RegionTable, one_slip, plain
+from priorline.domain.region import Region, RegionTable, plain
+from priorline.domain.region_words import one_slip
 from priorline.errors import ConfigError
 from priorline.regions import load_region_table
 
@@ -168,11 +169,19 @@ def test_words_that_only_look_like_a_part_of_the_body_are_passed_over() -> None:
     assert table.regions("long") == (R.CHEST,)
 
 
-def test_endings_match_where_no_beginning_does() -> None:
-    table = RegionTable.build({"spine": ["*kolom"], "chest": ["borst*"]})
+def test_a_beginning_and_an_ending_of_one_word_both_count() -> None:
+    table = RegionTable.build({"spine": ["*kolom"], "chest": ["borst*"], "no region": ["aan*", "*schap"]})
     assert table.regions("wervelkolom") == (R.SPINE,)
-    assert table.regions("borstkolom") == (R.CHEST,)
-    assert table.regions("kolommen") == (R.UNKNOWN,)
+    assert table.regions("borstkolom") == (R.CHEST, R.SPINE)
+    assert table.regions("kolommen") == table.regions("aankolom") == table.regions("borstschap") == (R.UNKNOWN,)
+
+
+def test_a_doubtful_word_counts_only_where_no_other_names_a_region() -> None:
+    table = RegionTable.build({"heart": ["cor?"], "lower limb": ["knie*"], "spine": ["thora*?"]})
+    assert table.read("MRI cor") == ((R.HEART,), False)
+    assert table.read("cor thoracaal") == ((R.HEART, R.SPINE), False)
+    assert table.read("MRI knie cor") == ((R.LOWER_LIMB,), True)
+    assert table.read("MRI cor", "knie") == ((R.LOWER_LIMB,), True)
 
 
 def test_an_umlaut_matches_however_it_is_written() -> None:
@@ -181,9 +190,31 @@ def test_an_umlaut_matches_however_it_is_written() -> None:
         assert table.regions(written) == (R.LOWER_LIMB,)
 
 
-@pytest.mark.parametrize("written", ["Voetfoto's", "Leberpunktion", "Kniescan", "MRI Schulter-MRT"])
-def test_a_technique_glued_to_a_part_of_the_body_is_taken_off(written: str) -> None:
-    assert TABLE.regions(written) != (R.UNKNOWN,)
+@pytest.mark.parametrize(
+    ("written", "region"),
+    [
+        ("Voetfoto's", R.LOWER_LIMB),
+        ("Leberpunktion", R.ABDOMEN),
+        ("CTTHORAX", R.CHEST),
+        ("Xhals", R.HEAD_NECK),
+        ("linkerhand", R.UPPER_LIMB),
+        ("HAND3V", R.UPPER_LIMB),
+        ("LWS2Eb", R.SPINE),
+        ("Xhandfoto", R.UPPER_LIMB),
+        ("Verlaufsthorax", R.CHEST),
+    ],
+)
+def test_a_technique_a_side_or_a_number_glued_to_a_part_of_the_body_is_taken_off(
+    written: str, region: Region
+) -> None:
+    assert TABLE.read(written) == ((region,), True)
+
+
+@pytest.mark.parametrize(
+    ("written", "regions"), [("MRI hersnen", (R.HEAD_NECK,)), ("X throax", (R.CHEST,)), ("MRI hten", (R.UNKNOWN,))]
+)
+def test_a_letter_wrong_in_a_description_is_forgiven_with_doubt(written: str, regions: tuple[Region, ...]) -> None:
+    assert TABLE.read(written) == (regions, False)
 
 
 @given(st.text("abcde", min_size=1, max_size=7), st.integers(0, 6), st.sampled_from("abcdez"))
