@@ -211,7 +211,8 @@ def test_a_technique_a_side_or_a_number_glued_to_a_part_of_the_body_is_taken_off
 
 
 @pytest.mark.parametrize(
-    ("written", "regions"), [("MRI hersnen", (R.HEAD_NECK,)), ("X throax", (R.CHEST,)), ("MRI hten", (R.UNKNOWN,))]
+    ("written", "regions"),
+    [("MRI mediastnium", (R.CHEST,)), ("X schouler", (R.UPPER_LIMB,)), ("MRI hten", (R.UNKNOWN,))],
 )
 def test_a_letter_wrong_in_a_description_is_forgiven_with_doubt(written: str, regions: tuple[Region, ...]) -> None:
     assert TABLE.read(written) == (regions, False)

@@ -3,12 +3,12 @@
 The regions are the ten of the IHE MADO profile; one study may show several.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-from priorline.domain.region_words import LONGEST_WORD, Misspelled, bare, plain, spellings
+from priorline.domain.region_words import LONGEST_WORD, Misspelled, bare, likely_slip, one_slip, plain, spellings
 
 __all__ = ["NOTHING", "Reading", "Region", "RegionTable", "Regions", "plain"]
 
@@ -38,9 +38,6 @@ DOUBT = "?"
 # Coding scheme designators that mean one scheme (PS3.16 table 8-1): old ones, and what systems write for RadLex.
 SAME_SCHEME = {"SNOMED": "SCT", "SNOMED-CT": "SCT", "LOINC": "LN", "RPID": "RADLEX"}
 SHORTEST_SLIP = 5
-SHORTEST_DESCRIBED_SLIP = 6
-SHORTEST_END = 5
-SHORTEST_PART_BEFORE = 3
 
 
 class Reading(NamedTuple):
@@ -67,7 +64,7 @@ class RegionTable:
         self._phrases = {word: sorted(lengths, reverse=True) for word, lengths in phrases.items()}
         self._codes = codes
         known = {**self._begins, **self._whole}
-        self._names = {word: one for word, one in known.items() if len(word) >= SHORTEST_SLIP and one.regions}
+        self._names = {word: one for word, one in known.items() if len(word) >= SHORTEST_SLIP}
         self._misspelled = Misspelled(word for word in self._names if " " not in word)
         self._of_word = lru_cache(maxsize=8192)(self._read_word)
 
@@ -108,7 +105,7 @@ class RegionTable:
         found: dict[Region, None] = {}
         for part in parts:
             regions = self.regions(part)
-            found.update(dict.fromkeys(self._of_slip(plain(part)) if regions == NOTHING else regions))
+            found.update(dict.fromkeys(self._of_slip(plain(part), one_slip) if regions == NOTHING else regions))
         found.pop(Region.UNKNOWN, None)
         return tuple(found) or NOTHING
 
@@ -128,7 +125,7 @@ class RegionTable:
             at += used
         if not sure and not perhaps:
             for word in words:
-                perhaps.update(dict.fromkeys(self._of_slip(word) if len(word) >= SHORTEST_DESCRIBED_SLIP else ()))
+                perhaps.update(dict.fromkeys(self._of_slip(word, likely_slip)))
         return Reading(tuple(sure or perhaps), bool(sure))
 
     def _of_start(self, words: list[str], at: int) -> tuple[Reading, int]:
@@ -140,14 +137,9 @@ class RegionTable:
         return NO_WORD if words[at].isdigit() else self._of_word(words[at][:LONGEST_WORD]), 1
 
     def _read_word(self, word: str) -> Reading:
-        """Of a word as it stands; else without digits, techniques and sides; else of a known word that it ends in."""
+        """The reading of a word as it stands, else of what is left without digits, techniques and sides."""
         for form in bare(word):
             reading = self._of_form(form)
-            if reading is not None:
-                return reading
-        for at in range(SHORTEST_PART_BEFORE, len(word) - SHORTEST_END + 1):
-            end = word[at:]
-            reading = self._whole.get(end) or (self._begins.get(end) if len(end) > SHORTEST_END else None)
             if reading is not None:
                 return reading
         return NO_WORD
@@ -166,11 +158,13 @@ class RegionTable:
         told = (region for one in found if one.sure == sure for region in one.regions)
         return Reading(tuple(dict.fromkeys(told)), sure)
 
-    def _of_slip(self, word: str) -> Regions:
+    def _of_slip(self, word: str, near: Callable[[str, str], bool]) -> Regions:
         """The regions of what `word` was meant to be, if one letter is wrong and there is one way to read it."""
         if len(word) < SHORTEST_SLIP or " " in word:
             return ()
-        meant = {self._names[name].regions for name in self._misspelled.meant(word[:LONGEST_WORD])}
+        meant = {
+            self._names[name].regions for name in self._misspelled.meant(word[:LONGEST_WORD]) if near(word, name)
+        }
         return meant.pop() if len(meant) == 1 else ()
 
 

@@ -9,7 +9,7 @@ LETTERS = re.compile(r"[a-z]+")
 SPELLED_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
 # What is glued to the front of a part of the body: "CTthorax", "XKNIE", "linkerheup".
 HEADS = tuple(
-    "x rx xr dx ct mr mri mrt cbct echo sono us ro roe rontgen roentgen pet nm spect "
+    "x rx xr dx ct mr mri mrt nmr cbct echo sono us roe rontgen roentgen pet nm spect "
     "rechter linker rechts links".split()
 )
 # What is glued to its end: "voetfoto's", "Leberpunktion", "halsregio".
@@ -22,6 +22,9 @@ TAILS = tuple(
     "links rechts li re bdz bds beidseits".split()
 )
 SHORTEST_PART = 3
+SHORTEST_AFTER_HEAD = 4
+SHORTEST_SWAP = 6
+SHORTEST_LIKELY = 7
 LONGEST_WORD = 64
 """Letters of a word that are looked at: a description (LO) has no more than 64."""
 
@@ -51,7 +54,9 @@ def bare(word: str) -> Iterator[str]:
 
 
 def _at_start(word: str) -> list[str]:
-    return [head for head in HEADS if word.startswith(head)] if word.startswith(HEADS) else []
+    if not word.startswith(HEADS):
+        return []
+    return [head for head in HEADS if word.startswith(head) and len(word) - len(head) >= SHORTEST_AFTER_HEAD]
 
 
 def _at_end(word: str) -> list[str]:
@@ -72,6 +77,13 @@ def one_slip(one: str, other: str) -> bool:
     left, right = one[start:], other[start:]
     swapped = left[1::-1] == right[:2] and left[2:] == right[2:]
     return left[1:] == right or left == right[1:] or left[1:] == right[1:] or swapped
+
+
+def likely_slip(one: str, other: str) -> bool:
+    """Whether long words with the same first letter are one slip apart: short ones are often other words."""
+    shortest = min(len(one), len(other))
+    swapped = shortest >= SHORTEST_SWAP and sorted(one) == sorted(other)
+    return one[0] == other[0] and (shortest >= SHORTEST_LIKELY or swapped) and one_slip(one, other)
 
 
 class Misspelled:
