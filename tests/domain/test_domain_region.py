@@ -212,7 +212,7 @@ def test_a_technique_a_side_or_a_number_glued_to_a_part_of_the_body_is_taken_off
 
 @pytest.mark.parametrize(
     ("written", "regions"),
-    [("MRI mediastnium", (R.CHEST,)), ("X schouler", (R.UPPER_LIMB,)), ("MRI hten", (R.UNKNOWN,))],
+    [("MRI hersnen", (R.HEAD_NECK,)), ("X schouler", (R.UPPER_LIMB,)), ("MRI hten", (R.UNKNOWN,))],
 )
 def test_a_letter_wrong_in_a_description_is_forgiven_with_doubt(written: str, regions: tuple[Region, ...]) -> None:
     assert TABLE.read(written) == (regions, False)

@@ -34,10 +34,11 @@ NOTHING: Regions = (Region.UNKNOWN,)
 NO_REGION = "no region"
 """The name in a table under which words stand that only look like parts of the body."""
 DOUBT = "?"
-"""The mark in a table of a word that counts only where no other word of the text names a region."""
+"""The mark in a table of a word that counts only where no other word of the text names a region but vessels."""
 # Coding scheme designators that mean one scheme (PS3.16 table 8-1): old ones, and what systems write for RadLex.
 SAME_SCHEME = {"SNOMED": "SCT", "SNOMED-CT": "SCT", "LOINC": "LN", "RPID": "RADLEX"}
 SHORTEST_SLIP = 5
+SHORTEST_OF_TWO = 4
 
 
 class Reading(NamedTuple):
@@ -63,7 +64,7 @@ class RegionTable:
             phrases.setdefault(word.split()[0], set()).add(word.count(" ") + 1)
         self._phrases = {word: sorted(lengths, reverse=True) for word, lengths in phrases.items()}
         self._codes = codes
-        known = {**self._begins, **self._whole}
+        known = {**self._ends, **self._begins, **self._whole}
         self._names = {word: one for word, one in known.items() if len(word) >= SHORTEST_SLIP}
         self._misspelled = Misspelled(word for word in self._names if " " not in word)
         self._of_word = lru_cache(maxsize=8192)(self._read_word)
@@ -126,7 +127,8 @@ class RegionTable:
         if not sure and not perhaps:
             for word in words:
                 perhaps.update(dict.fromkeys(self._of_slip(word, likely_slip)))
-        return Reading(tuple(sure or perhaps), bool(sure))
+        alone = not sure.keys() - {Region.VESSELS}
+        return Reading(tuple({**sure, **perhaps} if alone else sure), bool(sure))
 
     def _of_start(self, words: list[str], at: int) -> tuple[Reading, int]:
         """The reading of the longest known phrase from `at` on, and of how many words it is."""
@@ -142,6 +144,14 @@ class RegionTable:
             reading = self._of_form(form)
             if reading is not None:
                 return reading
+        return self._of_two(word)
+
+    def _of_two(self, word: str) -> Reading:
+        """The reading of two known words written as one: "handpols"."""
+        for at in range(SHORTEST_OF_TWO, len(word) - SHORTEST_OF_TWO + 1):
+            pair = [self._whole.get(part, NO_WORD) for part in (word[:at], word[at:])]
+            if all(reading.sure and reading.regions for reading in pair):
+                return Reading(tuple(dict.fromkeys(region for one in pair for region in one.regions)), True)
         return NO_WORD
 
     def _of_form(self, word: str) -> Reading | None:
@@ -149,9 +159,9 @@ class RegionTable:
         whole = self._whole.get(word)
         if whole is not None:
             return whole
-        begin = next((self._begins[word[:to]] for to in range(len(word), 0, -1) if word[:to] in self._begins), None)
-        end = next((self._ends[word[at:]] for at in range(len(word)) if word[at:] in self._ends), None)
-        found = [reading for reading in (begin, end) if reading is not None]
+        start = next((word[:to] for to in range(len(word), 0, -1) if word[:to] in self._begins), "")
+        end = next((word[at:] for at in range(len(start), len(word)) if word[at:] in self._ends), "")
+        found = [entries[part] for entries, part in ((self._begins, start), (self._ends, end)) if part]
         if not found or not all(reading.regions for reading in found):
             return NO_WORD if found else None
         sure = any(reading.sure for reading in found)

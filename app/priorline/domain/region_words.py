@@ -10,7 +10,8 @@ SPELLED_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö
 # What is glued to the front of a part of the body: "CTthorax", "XKNIE", "linkerheup".
 HEADS = tuple(
     "x rx xr dx ct mr mri mrt nmr cbct echo sono us roe rontgen roentgen pet nm spect "
-    "rechter linker rechts links".split()
+    "rechter linker rechts links r l kinder baby sauglings saeuglings verlaufs kontroll controle ubersichts "
+    "uebersichts spoed".split()
 )
 # What is glued to its end: "voetfoto's", "Leberpunktion", "halsregio".
 TAILS = tuple(
@@ -19,7 +20,9 @@ TAILS = tuple(
     "drainage embolisatie ct mrt mri mr xray rontgen roentgen xr us gewricht gewrichten gelenk gelenke gelenks "
     "regio region bereich streek protocol protokoll serie reeks onderzoek untersuchung overzicht ubersicht "
     "uebersicht kontrolle controle trauma fractuur fraktur fracture tumor tumoren prothese knochen weichteile "
-    "links rechts li re bdz bds beidseits".split()
+    "links rechts li re bdz bds beidseits ap pa lat lateral letsel letsels pijn klachten zwelling schwellung schmerz "
+    "schmerzen verletzung bruch luxatie luxation hernia abces abszess cyste zyste artrose arthrose oedeem "
+    "odem".split()
 )
 SHORTEST_PART = 3
 SHORTEST_AFTER_HEAD = 4
