@@ -230,3 +230,36 @@ def test_one_slip_is_one_letter(word: str, at: int, letter: str) -> None:
 def test_a_missing_table_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"absent\.toml"):
         load_region_table(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize(
+    ("written", "regions"),
+    [
+        ("Femur neck", [R.LOWER_LIMB]),
+        ("Caput humeri", [R.UPPER_LIMB]),
+        ("Gebärmutterhals", [R.ABDOMEN]),
+        ("Pankreaskopf", [R.ABDOMEN]),
+        ("Nasenbein", [R.HEAD_NECK]),
+        ("Brust- und Lendenwirbelsäule", [R.SPINE]),
+        ("CT Leber arteriell/venös", [R.ABDOMEN]),
+        ("Cholangiogram", [R.ABDOMEN]),
+        ("MRI angiomyolipoom", [R.ABDOMEN]),
+        ("MRI knie cor T2", [R.LOWER_LIMB]),
+        ("X-thorax positie PICC", [R.CHEST]),
+        ("MRI wervelkolom thoracaal", [R.SPINE]),
+        ("CTA PE", [R.VESSELS, R.CHEST]),
+    ],
+)
+def test_words_that_mean_another_part_of_the_body_than_they_seem(written: str, regions: list[Region]) -> None:
+    assert list(TABLE.regions(written)) == regions
+
+
+@pytest.mark.parametrize(
+    "written",
+    "Positionieren|Verschlüsselungs|Zeitleiste|hoofdbehandelaar|incidental finding|Herzzentrum|handout|footprint|"
+    "iv contrast|intravenous|Klinikum Darmstadt|algemene toestand|Behandlung|RT planning|functionele opname".split(
+        "|"
+    ),
+)
+def test_ordinary_words_name_no_part_of_the_body(written: str) -> None:
+    assert TABLE.regions(written) == (R.UNKNOWN,)

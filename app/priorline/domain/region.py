@@ -60,8 +60,8 @@ class RegionTable:
         self._begins = {word[:-1]: reading for word, reading in words.items() if word.endswith("*")}
         self._ends = {word[1:]: reading for word, reading in words.items() if word.startswith("*")}
         phrases: dict[str, set[int]] = {}
-        for word in self._whole:
-            phrases.setdefault(word.split()[0], set()).add(word.count(" ") + 1)
+        for words_in_row in (word.split() for word in self._whole if " " in word):
+            phrases.setdefault(words_in_row[0], set()).add(len(words_in_row))
         self._phrases = {word: sorted(lengths, reverse=True) for word, lengths in phrases.items()}
         self._codes = codes
         known = {**self._ends, **self._begins, **self._whole}
@@ -122,20 +122,22 @@ class RegionTable:
         words, at = plain(text).split(), 0
         while at < len(words):
             reading, used = self._of_start(words, at)
-            (sure if reading.sure else perhaps).update(dict.fromkeys(reading.regions))
+            if reading.regions:
+                (sure if reading.sure else perhaps).update(dict.fromkeys(reading.regions))
             at += used
         if not sure and not perhaps:
             for word in words:
                 perhaps.update(dict.fromkeys(self._of_slip(word, likely_slip)))
-        alone = not sure.keys() - {Region.VESSELS}
-        return Reading(tuple({**sure, **perhaps} if alone else sure), bool(sure))
+        if perhaps and not sure.keys() - {Region.VESSELS}:
+            return Reading(tuple({**sure, **perhaps}), bool(sure))
+        return Reading(tuple(sure), bool(sure))
 
     def _of_start(self, words: list[str], at: int) -> tuple[Reading, int]:
         """The reading of the longest known phrase from `at` on, and of how many words it is."""
         for length in self._phrases.get(words[at], ()):
             reading = self._whole.get(" ".join(words[at : at + length]))
-            if reading is not None:
-                return reading, min(length, len(words) - at)
+            if reading is not None and at + length <= len(words):
+                return reading, length
         return NO_WORD if words[at].isdigit() else self._of_word(words[at][:LONGEST_WORD]), 1
 
     def _read_word(self, word: str) -> Reading:
