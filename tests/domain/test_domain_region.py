@@ -248,6 +248,9 @@ def test_a_missing_table_names_the_file(tmp_path: Path) -> None:
         ("X-thorax positie PICC", [R.CHEST]),
         ("MRI wervelkolom thoracaal", [R.SPINE]),
         ("CTA PE", [R.VESSELS, R.CHEST]),
+        ("Nierarterie", [R.ABDOMEN, R.VESSELS]),
+        ("Leverembolisatie", [R.ABDOMEN, R.VESSELS]),
+        ("Handarterien", [R.UPPER_LIMB, R.VESSELS]),
     ],
 )
 def test_words_that_mean_another_part_of_the_body_than_they_seem(written: str, regions: list[Region]) -> None:

@@ -3,7 +3,7 @@
 The table is tests/data/regions.csv. Its bars: at least 95 in 100 right and at most 1 wrong; unknown is better than
 wrong. Run with -s for the figures. The words have been tuned on these rows since. When first asked, of the 227 rows
 of list A 190 were right and 4 wrong, of the 92 of list B 85 and 1, of the 243 of list C 229 and none, of the 172 of
-list D 165 and 1, and of the 159 of list E 153 and 1.
+list D 165 and 1, of the 159 of list E 153 and 1, and of the 157 of list F 155 and none.
 """
 
 from dataclasses import dataclass
@@ -52,15 +52,15 @@ ALL = [row(line) for line in LINES[1:]]
 
 def test_the_list_is_long_and_broad_enough_to_judge_by() -> None:
     languages = [one.language for one in ALL]
-    assert len(ALL) >= 850
-    assert min(languages.count(language) for language in ("nl", "en", "de")) >= 230
+    assert len(ALL) >= 1000
+    assert min(languages.count(language) for language in ("nl", "en", "de")) >= 270
     assert sum(one.wanted == {Region.UNKNOWN} for one in ALL) >= 30
     assert {region for one in ALL for region in one.wanted} == set(Region)
     assert len({one.written for one in ALL}) == len(ALL)
 
 
 @pytest.mark.parametrize(
-    "rows", [ALL, *([one for one in ALL if one.name == name] for name in "ABCDE")], ids=["all", *"ABCDE"]
+    "rows", [ALL, *([one for one in ALL if one.name == name] for name in "ABCDEF")], ids=["all", *"ABCDEF"]
 )
 def test_at_least_95_in_100_are_right_and_at_most_1_wrong(rows: list[Row]) -> None:
     verdicts = [one.verdict() for one in rows]

@@ -157,13 +157,17 @@ class RegionTable:
         return NO_WORD
 
     def _of_form(self, word: str) -> Reading | None:
-        """The whole word, or its beginning and its ending together: "buikaorta" names two regions."""
+        """The whole word, or its beginning and its ending together: "nierarterie" names two regions."""
         whole = self._whole.get(word)
         if whole is not None:
             return whole
         start = next((word[:to] for to in range(len(word), 0, -1) if word[:to] in self._begins), "")
         end = next((word[at:] for at in range(len(start), len(word)) if word[at:] in self._ends), "")
-        found = [entries[part] for entries, part in ((self._begins, start), (self._ends, end)) if part]
+        found = [self._begins[start]] if start else []
+        if end:
+            before = word.removesuffix(end)
+            found += [self._whole[form] for form in {before, before.removesuffix("s")} if form in self._whole]
+            found.append(self._ends[end])
         if not found or not all(reading.regions for reading in found):
             return NO_WORD if found else None
         sure = any(reading.sure for reading in found)
