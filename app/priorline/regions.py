@@ -15,9 +15,9 @@ T = TypeVar("T")
 def load_region_table(words: Path | None = None, codes: Path | None = None) -> RegionTable:
     """The tables of words and of procedure codes at these paths, or those that are shipped; raises ConfigError."""
     words, codes = words or resource("regions.toml"), codes or resource("procedures.toml")
-    entries = _told(words, lambda: _read(words))
-    _told(words, lambda: RegionTable.build(entries))
-    return _told(codes, lambda: RegionTable.build(entries, _read(codes)))
+    coded = _told(codes, lambda: _read(codes))
+    _told(codes, lambda: RegionTable.build({}, coded))
+    return _told(words, lambda: RegionTable.build(_read(words), coded))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from priorline.domain.region import Region, RegionTable, one_slip, plain
+from priorline.domain.region import Region, RegionTable, plain
+from priorline.domain.region_words import one_slip
 from priorline.errors import ConfigError
 from priorline.regions import load_region_table
 
@@ -168,11 +169,19 @@ def test_words_that_only_look_like_a_part_of_the_body_are_passed_over() -> None:
     assert table.regions("long") == (R.CHEST,)
 
 
-def test_endings_match_where_no_beginning_does() -> None:
-    table = RegionTable.build({"spine": ["*kolom"], "chest": ["borst*"]})
+def test_a_beginning_and_an_ending_of_one_word_both_count() -> None:
+    table = RegionTable.build({"spine": ["*kolom"], "chest": ["borst*"], "no region": ["aan*", "*schap"]})
     assert table.regions("wervelkolom") == (R.SPINE,)
-    assert table.regions("borstkolom") == (R.CHEST,)
-    assert table.regions("kolommen") == (R.UNKNOWN,)
+    assert table.regions("borstkolom") == (R.CHEST, R.SPINE)
+    assert table.regions("kolommen") == table.regions("aankolom") == table.regions("borstschap") == (R.UNKNOWN,)
+
+
+def test_a_doubtful_word_counts_only_where_no_other_names_a_region() -> None:
+    table = RegionTable.build({"heart": ["cor?"], "lower limb": ["knie*"], "spine": ["thora*?"]})
+    assert table.read("MRI cor") == ((R.HEART,), False)
+    assert table.read("cor thoracaal") == ((R.HEART, R.SPINE), False)
+    assert table.read("MRI knie cor") == ((R.LOWER_LIMB,), True)
+    assert table.read("MRI cor", "knie") == ((R.LOWER_LIMB,), True)
 
 
 def test_an_umlaut_matches_however_it_is_written() -> None:
@@ -181,9 +190,32 @@ def test_an_umlaut_matches_however_it_is_written() -> None:
         assert table.regions(written) == (R.LOWER_LIMB,)
 
 
-@pytest.mark.parametrize("written", ["Voetfoto's", "Leberpunktion", "Kniescan", "MRI Schulter-MRT"])
-def test_a_technique_glued_to_a_part_of_the_body_is_taken_off(written: str) -> None:
-    assert TABLE.regions(written) != (R.UNKNOWN,)
+@pytest.mark.parametrize(
+    ("written", "region"),
+    [
+        ("Voetfoto's", R.LOWER_LIMB),
+        ("Leberpunktion", R.ABDOMEN),
+        ("CTTHORAX", R.CHEST),
+        ("Xhals", R.HEAD_NECK),
+        ("linkerhand", R.UPPER_LIMB),
+        ("HAND3V", R.UPPER_LIMB),
+        ("LWS2Eb", R.SPINE),
+        ("Xhandfoto", R.UPPER_LIMB),
+        ("Verlaufsthorax", R.CHEST),
+    ],
+)
+def test_a_technique_a_side_or_a_number_glued_to_a_part_of_the_body_is_taken_off(
+    written: str, region: Region
+) -> None:
+    assert TABLE.read(written) == ((region,), True)
+
+
+@pytest.mark.parametrize(
+    ("written", "regions"),
+    [("MRI hersnen", (R.HEAD_NECK,)), ("X schouler", (R.UPPER_LIMB,)), ("MRI hten", (R.UNKNOWN,))],
+)
+def test_a_letter_wrong_in_a_description_is_forgiven_with_doubt(written: str, regions: tuple[Region, ...]) -> None:
+    assert TABLE.read(written) == (regions, False)
 
 
 @given(st.text("abcde", min_size=1, max_size=7), st.integers(0, 6), st.sampled_from("abcdez"))
@@ -198,3 +230,39 @@ def test_one_slip_is_one_letter(word: str, at: int, letter: str) -> None:
 def test_a_missing_table_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"absent\.toml"):
         load_region_table(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize(
+    ("written", "regions"),
+    [
+        ("Femur neck", [R.LOWER_LIMB]),
+        ("Caput humeri", [R.UPPER_LIMB]),
+        ("Gebärmutterhals", [R.ABDOMEN]),
+        ("Pankreaskopf", [R.ABDOMEN]),
+        ("Nasenbein", [R.HEAD_NECK]),
+        ("Brust- und Lendenwirbelsäule", [R.SPINE]),
+        ("CT Leber arteriell/venös", [R.ABDOMEN]),
+        ("Cholangiogram", [R.ABDOMEN]),
+        ("MRI angiomyolipoom", [R.ABDOMEN]),
+        ("MRI knie cor T2", [R.LOWER_LIMB]),
+        ("X-thorax positie PICC", [R.CHEST]),
+        ("MRI wervelkolom thoracaal", [R.SPINE]),
+        ("CTA PE", [R.VESSELS, R.CHEST]),
+        ("Nierarterie", [R.ABDOMEN, R.VESSELS]),
+        ("Leverembolisatie", [R.ABDOMEN, R.VESSELS]),
+        ("Handarterien", [R.UPPER_LIMB, R.VESSELS]),
+    ],
+)
+def test_words_that_mean_another_part_of_the_body_than_they_seem(written: str, regions: list[Region]) -> None:
+    assert list(TABLE.regions(written)) == regions
+
+
+@pytest.mark.parametrize(
+    "written",
+    "Positionieren|Verschlüsselungs|Zeitleiste|hoofdbehandelaar|incidental finding|Herzzentrum|handout|footprint|"
+    "iv contrast|intravenous|Klinikum Darmstadt|algemene toestand|Behandlung|RT planning|functionele opname".split(
+        "|"
+    ),
+)
+def test_ordinary_words_name_no_part_of_the_body(written: str) -> None:
+    assert TABLE.regions(written) == (R.UNKNOWN,)

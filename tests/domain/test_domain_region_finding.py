@@ -73,6 +73,14 @@ def test_a_description_wins_over_a_body_part_that_contradicts_it_and_is_then_not
     assert found(part="CHEST", text="CTA thorax")[1:] == (S.DESCRIPTION, True)
 
 
+def test_a_doubtful_description_gives_way_to_a_body_part_and_adds_nothing_to_a_code() -> None:
+    assert found(text="MRI cor")[:2] == ([R.HEART], S.DESCRIPTION)
+    assert found(text="MRI cor", part="KNEE") == ([R.LOWER_LIMB], S.BODY_PART, True)
+    assert found(text="MRI cor", code="SCT 67734004") == ([R.CHEST], S.CODE, True)
+    doubtful, sure = (find_region(TABLE, Written((), (), (text,))).confidence for text in ("MRI cor", "MRI hart"))
+    assert doubtful < sure
+
+
 def test_vessels_and_the_whole_body_contradict_no_part_of_it() -> None:
     assert found(part="LEG", text="Angiografie") == ([R.VESSELS], S.DESCRIPTION, True)
     assert found(part="WHOLEBODY", text="CT thorax") == ([R.CHEST], S.DESCRIPTION, True)

@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from priorline.domain.region import NOTHING, Region, Regions, RegionTable
+from priorline.domain.region import NOTHING, Reading, Region, Regions, RegionTable
 
 CODED = 0.95
 AGREED = 0.95
 DESCRIBED = 0.9
 # Body Part Examined is wrong in about 15 % of images, mostly because the protocol sets it.
 PART_ALONE = 0.85
+# A word that may mean something else ("MRI cor"), or one with a letter wrong.
+DOUBTFUL = 0.78
 CODE_CONTRADICTED = 0.7
 PART_CONTRADICTED = 0.6
 CERTAIN = 0.75
@@ -67,13 +69,13 @@ class Written:
 
 def find_region(table: RegionTable, written: Written) -> RegionFinding:
     """The regions of a study: by its code, else by body part and description, else by the kind of its images."""
-    described = table.regions(*written.descriptions)
+    described = table.read(*written.descriptions)
     coded = table.of_codes(written.codes)
     if coded != NOTHING:
-        return _by_code(coded, described)
+        return _by_code(coded, described.regions if described.sure else NOTHING)
     part = table.of_body_parts(written.body_parts)
-    if described != NOTHING:
-        return RegionFinding(described, RegionSource.DESCRIPTION, _described(described, part))
+    if described.sure or part == NOTHING != described.regions:
+        return RegionFinding(described.regions, RegionSource.DESCRIPTION, _described(described, part))
     if part != NOTHING:
         return RegionFinding(part, RegionSource.BODY_PART, PART_ALONE)
     return _by_modality(written.modalities)
@@ -87,11 +89,11 @@ def _by_code(coded: Regions, described: Regions) -> RegionFinding:
     return RegionFinding(tuple(dict.fromkeys((*coded, *more))), RegionSource.CODE, CODED)
 
 
-def _described(described: Regions, part: Regions) -> float:
+def _described(described: Reading, part: Regions) -> float:
     """How sure the description is: it wins over a body part that contradicts it, which then casts doubt on it."""
     if part == NOTHING:
-        return DESCRIBED
-    return PART_CONTRADICTED if _apart(described, part) else AGREED
+        return DESCRIBED if described.sure else DOUBTFUL
+    return PART_CONTRADICTED if _apart(described.regions, part) else AGREED
 
 
 def _apart(one: Regions, other: Regions) -> bool:
