@@ -11,6 +11,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet  # ty
 
 from priorline.archives.base import DicomPeer, Received, RetrieveSummary
 from priorline.archives.dicom_find import SYNTAXES, study_classes, uid_key
+from priorline.archives.dicom_messages import encoded, request
 from priorline.archives.dicom_session import (
     CANCELLED,
     PENDING,
@@ -18,7 +19,6 @@ from priorline.archives.dicom_session import (
     Session,
     associate,
     refused_status,
-    request,
 )
 from priorline.archives.watch import Fault
 from priorline.domain.study import is_uid
@@ -100,7 +100,8 @@ def _exchange(
     session: Session, identifier: Dataset, counts: _Counts, on_instance: Callable[[Received], None]
 ) -> RetrieveSummary:
     session.watch.phase(Fault.STALLED, session.peer.timeouts.progress)
-    session.send(request(C_GET, MODEL), session.context(MODEL), identifier)
+    context = session.context(MODEL)
+    session.ask(request(C_GET, MODEL), context, encoded(identifier, context.transfer_syntax[0]))
     while True:
         context_id, message = session.receive()
         if isinstance(message, C_STORE):

@@ -1,8 +1,8 @@
 """pynetdicom's upper layer with deadlines, bounds and silence: the parts of 3.0.4 that trust the peer, replaced.
 
 As shipped, a half-sent PDU blocks a thread for good, a length field decides how much memory is taken, the threads
-keep the process alive, identifiers are logged, and each message waits for a 1 ms poll. Here everything that waits
-asks one `Watch`, so a single place decides when an association is over.
+keep the process alive, identifiers are logged, and each message waits for a 1 ms poll. Here the thread that asks does
+all the work, and everything that waits asks one `Watch`, so a single place decides when an association is over.
 """
 
 import logging
@@ -22,6 +22,7 @@ from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import InvalidEventError
 from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
+from priorline.archives.dicom_messages import MessageProvider
 from priorline.archives.watch import Fault, Watch
 from priorline.errors import PriorlineError
 
@@ -29,11 +30,13 @@ PINNED = "3.0.4"
 PDU_LENGTH = 131072
 PDU_SLACK = 65536
 POLL = 0.05
+READ_AHEAD = 16384
 CONNECT_POLL = 0.02
 JOIN = 1.0
-QUEUED_MESSAGES = 64
+COMMAND_LENGTH_MAX = 65536
 # A message may grow to this before it is complete; a multi-frame object can be large.
 MESSAGE_LENGTH_MAX = 1 << 31
+HEADER = struct.Struct(">BBL")
 A_ABORT = b"\x07\x00\x00\x00\x00\x04\x00\x00\x00\x00"
 # What pynetdicom raises while it takes apart what a peer sent.
 FOREIGN_FAULTS = (
@@ -65,50 +68,24 @@ class UnsupportedLibrary(PriorlineError):
 
 
 class _Inbox(queue.Queue[Any]):
-    """A bounded queue whose waits end with the watch, and whose fullness slows the sender down through TCP."""
+    """What came, for the thread that asks: to wait is to read from the peer, until that or the watch is over."""
 
-    def __init__(self, watch: Watch, ended: Callable[[], bool]) -> None:
-        super().__init__(QUEUED_MESSAGES)
-        self._watch, self._ended = watch, ended
-
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        while self._watch.fault is None:
-            with suppress(queue.Full):
-                super().put(item, block, POLL)
-                return
+    def __init__(self, provider: "_Provider", ended: Callable[[], bool]) -> None:
+        super().__init__()
+        self._provider, self._ended = provider, ended
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        while block and self._watch.check():
-            ended = self._ended()
-            try:
-                return super().get(not ended, POLL)
-            except queue.Empty:
-                if ended:
-                    break
+        while block and not self.queue and not self._ended() and self._provider.step():
+            pass
         return super().get(block=False)
 
 
-class _Outbox(queue.Queue[Any]):
-    """The queue to the peer, which wakes the provider instead of letting it poll."""
-
-    def __init__(self, wake: socket.socket) -> None:
-        super().__init__()
-        self._wake = wake
-
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        super().put(item, block, timeout)
-        with suppress(OSError):
-            self._wake.send(b"\0")
-
-
 class WatchedSocket(AssociationSocket):
-    """A transport connection that obeys a watch, bounds each PDU and acknowledges at once."""
+    """A transport connection that obeys a watch, bounds each PDU, reads ahead and acknowledges at once."""
 
     def __init__(self, assoc: "WatchedAssociation", watch: Watch, address: AddressInformation) -> None:
         self._watch = watch
-        self._woken, self.wake = socket.socketpair()
-        self._woken.setblocking(False)
-        self.wake.setblocking(False)
+        self._ahead = bytearray()
         super().__init__(assoc, address=address)
 
     def connect(self, primitive: T_CONNECT) -> None:
@@ -142,19 +119,27 @@ class WatchedSocket(AssociationSocket):
 
     @property
     def ready(self) -> bool:
-        """Whether data can be read; waits a moment for data or for something to send, so that nobody polls."""
-        sock, closing = self.socket, self.assoc.dul.state_machine.current_state == "Sta13"
+        """Whether there is something to read, or the end; waits 50 ms for it at most."""
+        sock = self.socket
         if sock is None or not self._is_connected:
             return False
-        try:
-            readable, _, _ = select.select([sock, self._woken], [], [], 0 if closing else POLL)
-        except (OSError, ValueError):
-            self.event_queue.put("Evt17")
+        if not self._ahead:
+            try:
+                self._ahead += sock.recv(READ_AHEAD)
+            except TimeoutError:
+                return False
+            except OSError:
+                self.event_queue.put("Evt17")
+                return False
+            self._count(sock, len(self._ahead))
+        return True
+
+    def holds_pdu(self) -> bool:
+        """Whether a whole PDU has been read ahead."""
+        if len(self._ahead) < HEADER.size:
             return False
-        if self._woken in readable:
-            with suppress(OSError):
-                self._woken.recv(4096)
-        return sock in readable
+        length: int = HEADER.unpack_from(self._ahead)[2]
+        return len(self._ahead) >= HEADER.size + length
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Read exactly `nr_bytes`, fewer only at the end of the stream.
@@ -164,7 +149,16 @@ class WatchedSocket(AssociationSocket):
         if nr_bytes > PDU_LENGTH + PDU_SLACK:
             self._watch.fail(Fault.BROKEN)
             raise OSError("PDU longer than negotiated")
-        sock, buffer, filled = self._open(), bytearray(nr_bytes), 0
+        if len(self._ahead) >= nr_bytes:
+            buffer = self._ahead[:nr_bytes]
+            del self._ahead[:nr_bytes]
+            return buffer
+        return self._recv_rest(nr_bytes)
+
+    def _recv_rest(self, nr_bytes: int) -> bytearray:
+        sock, buffer, filled = self._open(), bytearray(nr_bytes), len(self._ahead)
+        buffer[:filled] = self._ahead
+        self._ahead.clear()
         view = memoryview(buffer)
         while filled < nr_bytes:
             try:
@@ -177,11 +171,16 @@ class WatchedSocket(AssociationSocket):
                 break
             if got > 0:
                 filled += got
-                self._watch.count(got)
-                _acknowledge(sock)
+                self._count(sock, got)
             if filled < nr_bytes and not self._watch.check():
                 raise OSError("association is over")
         return buffer
+
+    def _count(self, sock: socket.socket, received: int) -> None:
+        self._watch.count(received)
+        # Peers with Nagle's algorithm wait up to 40 ms for the acknowledgement; Linux forgets the option after use.
+        if hasattr(socket, "TCP_QUICKACK"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def send(self, bytestream: bytes) -> None:
         """Send all, as long as the watch allows; failure becomes the transport's closing."""
@@ -202,21 +201,11 @@ class WatchedSocket(AssociationSocket):
         return self.socket
 
     def hang_up(self) -> None:
-        """Tell the peer that it is over and wake whoever reads; may be called from any thread."""
-        sock = self.socket
-        if sock is not None:
+        """Tell the peer that it is over, if it still listens, and free the socket."""
+        if self.socket is not None:
             with suppress(OSError):
-                sock.send(A_ABORT)
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-        with suppress(OSError):
-            self.wake.send(b"\0")
-
-    def dispose(self) -> None:
-        """Free the sockets once no thread uses them."""
+                self.socket.send(A_ABORT)
         self._shutdown_socket()
-        self._woken.close()
-        self.wake.close()
 
     def _shutdown_socket(self) -> None:
         sock = self.socket
@@ -226,32 +215,46 @@ class WatchedSocket(AssociationSocket):
             sock.close()
 
 
-def _acknowledge(sock: socket.socket) -> None:
-    # Peers with Nagle's algorithm wait up to 40 ms for the acknowledgement; Linux forgets the option after use.
-    if hasattr(socket, "TCP_QUICKACK"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-
-
 class _Provider(DULServiceProvider):
-    """The upper layer's thread: a daemon that is woken, and that ends quietly on what a peer makes it choke on."""
+    """The upper layer without a thread of its own: whoever sends or waits steps it.
+
+    A thread for each side of a hundred associations would wake and wait for its other half all the time.
+    """
 
     def __init__(self, assoc: "WatchedAssociation", watch: Watch) -> None:
         super().__init__(assoc)
         self._watch = watch
-        self._run_loop_delay = 0
-        self.daemon = True
 
-    def run_reactor(self) -> None:
+    def start(self) -> None:
+        self.assoc._dul_ready.set()
+
+    def is_alive(self) -> bool:
+        return not self._kill_thread
+
+    def send_pdu(self, primitive: Any) -> None:
+        super().send_pdu(primitive)
+        while self.to_provider_queue.queue and self.step():
+            pass
+
+    def step(self) -> bool:
+        """Send one primitive, or wait a moment for a PDU and take it; whether there is a next step."""
+        if not self._watch.check() or self._kill_thread:
+            return False
         try:
-            super().run_reactor()
+            if not self._process_recv_primitive():
+                self._is_transport_event()
+            while self.event_queue.queue and not self._kill_thread:
+                self.state_machine.do_action(self.event_queue.get(block=False))
         except FOREIGN_FAULTS:
             self._watch.fail(Fault.BROKEN)
+            self._kill_thread = True
+        return not self._kill_thread
 
 
 class WatchedAssociation(Association):
     """An association as requestor whose waits obey a watch; ended by `close`, never by pynetdicom itself.
 
-    The reactor thread of pynetdicom is not started: the thread that asks is the one that reads the answers.
+    No thread of pynetdicom is started: the thread that asks sends, and reads the answers.
     """
 
     def __init__(self, ae: ApplicationEntity, watch: Watch, address: AddressInformation) -> None:
@@ -262,39 +265,46 @@ class WatchedAssociation(Association):
         super().__init__(ae, "requestor")
         local = AddressInformation("" if address.is_ipv4 else "::", 0)
         self._watch = watch
-        self.dul = _Provider(self, watch)
+        self.dul: _Provider = _Provider(self, watch)
         self.transport = WatchedSocket(self, watch, local)
         self.set_socket(self.transport)
-        self.dul.to_provider_queue = _Outbox(self.transport.wake)
-        self.dul.to_user_queue = _Inbox(watch, self._provider_ended)
-        self.dimse.msg_queue = _Inbox(watch, self._peer_ended)
+        self.dul.to_user_queue = _Inbox(self.dul, lambda: False)
+        self.dimse = MessageProvider(self)
+        self.dimse.msg_queue = _Inbox(self.dul, self._is_over)
         self.network_timeout = None
         self.message_length_max = MESSAGE_LENGTH_MAX
         self.acceptor.address_info = address
         self.requestor.address_info = local
 
-    def _provider_ended(self) -> bool:
-        return not self.dul.is_alive()
-
-    def _peer_ended(self) -> bool:
+    def _is_over(self) -> bool:
+        """Whether no message can come any more: one grew too long, or the association ended."""
         growing = self.dimse.message
         if growing and growing.data_set and growing.data_set.tell() > self.message_length_max:
             self._watch.fail(Fault.BROKEN)
-        return not self.dul.is_alive() or not self.dul.to_user_queue.empty()
+        if growing and growing.encoded_command_set.tell() > COMMAND_LENGTH_MAX:
+            self._watch.fail(Fault.BROKEN)
+        return bool(self.dul.to_user_queue.queue)
+
+    def message_waits(self) -> bool:
+        """Whether the next message has come; reads nothing that is not here yet."""
+        while not self.dimse.msg_queue.queue and self.transport.holds_pdu() and self.dul.step():
+            pass
+        return self.dimse.peek_msg()[0] is not None
+
+    def _serve_request(self, req: Any, context_id: int) -> None:
+        # Called for what a peer has no business to ask of us, in a thread that the library makes for it.
+        self._watch.fail(Fault.BROKEN)
 
     def _abort_blocking(self, block: bool = True) -> None:
         self.kill()
 
     def kill(self) -> None:
-        """Let the provider's thread end; `close` waits for it."""
+        """Go no further; `close` frees what is held."""
         self.is_established = False
         self.dul.kill_dul()
 
     def close(self) -> None:
-        """End the association at once and leave no thread and no socket behind."""
-        if self.dul.is_alive():
-            self._watch.fail(Fault.CLOSED)
-            self.kill()
-            self.transport.hang_up()
-            self.dul.join(JOIN)
-        self.transport.dispose()
+        """End the association at once and leave no socket behind."""
+        self._watch.fail(Fault.CLOSED)
+        self.kill()
+        self.transport.hang_up()
