@@ -10,10 +10,8 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 
-from pynetdicom.presentation import build_context
-
 from priorline.archives.base import DicomPeer
-from priorline.archives.dicom_find import MODEL, SYNTAXES, Tally, rows_of
+from priorline.archives.dicom_find import CONTEXTS, Tally, rows_of
 from priorline.archives.dicom_session import Cancelled, associate
 from priorline.archives.translate import Row
 from priorline.domain.study import StudyAnswer
@@ -50,7 +48,7 @@ def completed(
 
 def _asked(peer: DicomPeer, lacking: Iterable[StudyAnswer], cancelled: Callable[[], bool]) -> Iterator[StudyAnswer]:
     until = time.monotonic() + peer.timeouts.query
-    with associate(peer, [build_context(MODEL, SYNTAXES)], cancelled) as session:
+    with associate(peer, CONTEXTS, cancelled) as session:
         for answer in lacking:
             tally = Tally()
             found = rows_of(session, tally, "SERIES", KEYS, StudyInstanceUID=answer.study_uid)

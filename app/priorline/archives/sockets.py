@@ -10,8 +10,10 @@ import queue
 import select
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import pynetdicom
@@ -67,17 +69,32 @@ class UnsupportedLibrary(PriorlineError):
     """The installed pynetdicom is not the version whose transport is replaced here."""
 
 
-class _Inbox(queue.Queue[Any]):
+class _Line(queue.Queue[Any]):
+    """A queue of the library for a single thread: without its four locks, whose making costs more than their use."""
+
+    def __init__(self) -> None:
+        self.queue = deque()
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        self.queue.append(item)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        if not self.queue:
+            raise queue.Empty
+        return self.queue.popleft()
+
+
+class _Inbox(_Line):
     """What came, for the thread that asks: to wait is to read from the peer, until that or the watch is over."""
 
-    def __init__(self, provider: "_Provider", ended: Callable[[], bool]) -> None:
+    def __init__(self, provider: "_Provider", ended: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
         self._provider, self._ended = provider, ended
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         while block and not self.queue and not self._ended() and self._provider.step():
             pass
-        return super().get(block=False)
+        return super().get()
 
 
 class WatchedSocket(AssociationSocket):
@@ -224,6 +241,8 @@ class _Provider(DULServiceProvider):
     def __init__(self, assoc: "WatchedAssociation", watch: Watch) -> None:
         super().__init__(assoc)
         self._watch = watch
+        self.event_queue, self._recv_pdu, self.to_provider_queue = _Line(), _Line(), _Line()
+        self.to_user_queue = _Inbox(self)
 
     def start(self) -> None:
         self.assoc._dul_ready.set()
@@ -244,11 +263,17 @@ class _Provider(DULServiceProvider):
             if not self._process_recv_primitive():
                 self._is_transport_event()
             while self.event_queue.queue and not self._kill_thread:
-                self.state_machine.do_action(self.event_queue.get(block=False))
+                self.state_machine.do_action(self.event_queue.get())
         except FOREIGN_FAULTS:
             self._watch.fail(Fault.BROKEN)
             self._kill_thread = True
         return not self._kill_thread
+
+
+@lru_cache(maxsize=2)
+def _anywhere(is_ipv4: bool) -> AddressInformation:
+    # Looking it up takes longer than to connect.
+    return AddressInformation("" if is_ipv4 else "::", 0)
 
 
 class WatchedAssociation(Association):
@@ -263,12 +288,11 @@ class WatchedAssociation(Association):
                 f"pynetdicom {pynetdicom.__version__} is installed, but only {PINNED} is supported."
             )
         super().__init__(ae, "requestor")
-        local = AddressInformation("" if address.is_ipv4 else "::", 0)
+        local = _anywhere(address.is_ipv4)
         self._watch = watch
         self.dul: _Provider = _Provider(self, watch)
         self.transport = WatchedSocket(self, watch, local)
         self.set_socket(self.transport)
-        self.dul.to_user_queue = _Inbox(self.dul, lambda: False)
         self.dimse = MessageProvider(self)
         self.dimse.msg_queue = _Inbox(self.dul, self._is_over)
         self.network_timeout = None
@@ -294,6 +318,9 @@ class WatchedAssociation(Association):
     def _serve_request(self, req: Any, context_id: int) -> None:
         # Called for what a peer has no business to ask of us, in a thread that the library makes for it.
         self._watch.fail(Fault.BROKEN)
+
+    def _bind_defaults(self) -> None:
+        """Bind no handlers: they are for those who are asked."""
 
     def _abort_blocking(self, block: bool = True) -> None:
         self.kill()

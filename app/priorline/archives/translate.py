@@ -141,6 +141,8 @@ def _reads_as_utf8(raw: bytes) -> bool:
 
 def cleaned(text: str) -> str:
     """Text without control, direction, private and line characters, stripped, at most 256 characters."""
+    if text.isascii() and text.isprintable():
+        return text.strip()[:TEXT_MAX]
     kept = (
         char
         for char in text
