@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import date
 
 from priorline.archives.base import DicomPeer
-from priorline.archives.dicom_find import CONTEXTS, Tally, rows_of
+from priorline.archives.dicom_find import PROPOSAL, Tally, rows_of
 from priorline.archives.dicom_session import Cancelled, associate
 from priorline.archives.translate import Row
 from priorline.domain.study import StudyAnswer
@@ -48,7 +48,7 @@ def completed(
 
 def _asked(peer: DicomPeer, lacking: Iterable[StudyAnswer], cancelled: Callable[[], bool]) -> Iterator[StudyAnswer]:
     until = time.monotonic() + peer.timeouts.query
-    with associate(peer, CONTEXTS, cancelled) as session:
+    with associate(peer, PROPOSAL, cancelled) as session:
         for answer in lacking:
             tally = Tally()
             found = rows_of(session, tally, "SERIES", KEYS, StudyInstanceUID=answer.study_uid)

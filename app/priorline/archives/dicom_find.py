@@ -21,6 +21,7 @@ from priorline.archives.dicom_session import (
     refused_status,
 )
 from priorline.archives.translate import IDENTIFIER_LENGTH_MAX, Row, read_row, series_answer, study_answer
+from priorline.archives.upper_layer import Proposal
 from priorline.archives.watch import Fault
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import SeriesAnswer, StudyAnswer, is_uid
@@ -28,7 +29,7 @@ from priorline.errors import ArchiveBroken, ArchiveRefused, UsageError
 
 MODEL = str(StudyRootQueryRetrieveInformationModelFind)
 SYNTAXES = ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"]
-CONTEXTS = (build_context(MODEL, SYNTAXES),)
+PROPOSAL = Proposal([build_context(MODEL, SYNTAXES)])
 BATCH = 20
 STUDY_KEYS = tuple(
     "PatientID IssuerOfPatientID PatientName PatientBirthDate PatientSex StudyInstanceUID StudyDate StudyTime "
@@ -63,7 +64,7 @@ def find_studies(
     asked = exact_key(patient.identifier.value)
     tally, batch = Tally(), list[StudyAnswer]()
     try:
-        with associate(peer, CONTEXTS, cancelled) as session:
+        with associate(peer, PROPOSAL, cancelled) as session:
             for row in rows_of(session, tally, "STUDY", STUDY_KEYS, PatientID=asked):
                 answer = study_answer(row, peer.name, peer.patient_id_issuer)
                 if answer is None or not is_of_number(answer.patient, patient.identifier):
@@ -101,7 +102,7 @@ def _hand_over(
 def find_study(peer: DicomPeer, study_uid: str) -> StudyAnswer | None:
     """One study by its UID, None where the archive does not have it."""
     asked = uid_key(study_uid)
-    with associate(peer, CONTEXTS) as session:
+    with associate(peer, PROPOSAL) as session:
         rows = rows_of(session, Tally(), "STUDY", STUDY_KEYS, StudyInstanceUID=asked)
         answers = [study_answer(row, peer.name, peer.patient_id_issuer) for row in rows]
     return next((answer for answer in answers if answer and answer.study_uid == study_uid), None)
@@ -110,14 +111,14 @@ def find_study(peer: DicomPeer, study_uid: str) -> StudyAnswer | None:
 def list_series(peer: DicomPeer, study_uid: str) -> list[SeriesAnswer]:
     """The series of a study; each carries the SOP classes of the whole study, as series do not tell theirs."""
     uid_key(study_uid)
-    with associate(peer, CONTEXTS) as session:
+    with associate(peer, PROPOSAL) as session:
         return _series(session, study_uid, _classes_in_study(session, study_uid))
 
 
 def study_classes(peer: DicomPeer, study_uid: str, cancelled: Callable[[], bool]) -> tuple[str, ...]:
     """The SOP classes in a study, asked of its instances where the study level does not tell; maybe none."""
     uid_key(study_uid)
-    with associate(peer, CONTEXTS, cancelled) as session:
+    with associate(peer, PROPOSAL, cancelled) as session:
         told = _classes_in_study(session, study_uid)
         if told:
             return told
@@ -136,7 +137,7 @@ def _classes_in_study(session: Session, study_uid: str) -> tuple[str, ...]:
 def list_instances(peer: DicomPeer, study_uid: str) -> dict[str, set[str]] | None:
     """SOP Instance UIDs by series, from IMAGE level; None where the archive does not answer at that level."""
     uid_key(study_uid)
-    with associate(peer, CONTEXTS) as session:
+    with associate(peer, PROPOSAL) as session:
         listed: dict[str, set[str]] = {}
         for series in _series(session, study_uid, ()):
             found = _told_by_images(session, study_uid, series.series_uid, "SOPInstanceUID")

@@ -20,6 +20,7 @@ from priorline.archives.dicom_session import (
     associate,
     refused_status,
 )
+from priorline.archives.upper_layer import Proposal
 from priorline.archives.watch import Fault
 from priorline.domain.study import is_uid
 from priorline.errors import ArchiveBroken, ArchiveRefused
@@ -80,7 +81,7 @@ def retrieve(
     counts = _Counts()
     try:
         classes = _classes(sop_classes or study_classes(peer, study_uid, cancelled))
-        with associate(peer, _contexts(classes), cancelled, storage=classes) as session:
+        with associate(peer, Proposal(_contexts(classes), storage=classes), cancelled) as session:
             return _exchange(session, identifier, counts, on_instance)
     except Cancelled:
         return _summary(counts, CANCELLED, cancelled=True)
@@ -89,7 +90,7 @@ def retrieve(
 def accepts_get(peer: DicomPeer) -> bool:
     """Whether the peer agrees to C-GET (study root) at all."""
     try:
-        with associate(peer, [build_context(MODEL)], lambda: False) as session:
+        with associate(peer, Proposal([build_context(MODEL)])) as session:
             session.context(MODEL)
     except ArchiveRefused:
         return False

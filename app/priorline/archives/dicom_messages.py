@@ -4,10 +4,12 @@ import struct
 from collections.abc import Iterator
 from functools import lru_cache
 from io import BytesIO
+from queue import Queue
 from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
+from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_FIND_RQ, C_GET_RQ, DIMSEMessage
 from pynetdicom.dimse_primitives import C_FIND, C_GET, C_STORE
@@ -54,6 +56,11 @@ class _Message(DIMSEMessage):
 
 class MessageProvider(DIMSEServiceProvider):
     """The library's message service, with plain answers to a search read without a dataset for each command set."""
+
+    def __init__(self, assoc: Association, inbox: Queue[Any]) -> None:
+        self._assoc, self.msg_queue = assoc, inbox
+        self.message = None
+        self.cancel_req = {}
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take what came; the library does the rest."""

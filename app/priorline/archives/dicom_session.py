@@ -1,20 +1,19 @@
 """One association with a peer: opened, used for one exchange, closed; every way of failing becomes a typed error."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from pydicom.uid import UID
-from pynetdicom.ae import ApplicationEntity
 from pynetdicom.dimse_primitives import C_ECHO, C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE, A_RELEASE
-from pynetdicom.presentation import PresentationContext, build_context, build_role
+from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AddressInformation
 
-from priorline.archives.base import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, DicomPeer
+from priorline.archives.base import DicomPeer
 from priorline.archives.dicom_messages import COMMAND, DATASET, fragments, store_response
-from priorline.archives.sockets import PDU_LENGTH, WatchedAssociation
+from priorline.archives.upper_layer import Proposal, WatchedAssociation
 from priorline.archives.watch import Fault, Watch
 from priorline.errors import (
     ArchiveBroken,
@@ -116,19 +115,15 @@ class Session:
 
 @contextmanager
 def associate(
-    peer: DicomPeer,
-    contexts: Sequence[PresentationContext],
-    cancelled: Callable[[], bool] = lambda: False,
-    storage: Iterable[str] = (),
+    peer: DicomPeer, proposal: Proposal, cancelled: Callable[[], bool] = lambda: False
 ) -> Iterator[Session]:
     """An association for the body of a `with`: released after it, aborted at once when the body raises.
 
-    `storage` are the SOP classes that the peer may store with us in this association (C-GET).
     Raises ArchiveError, or Cancelled.
     """
     watch = Watch(cancelled)
     watch.phase(Fault.CONNECT_SILENT, peer.timeouts.connect)
-    association = _prepared(peer, contexts, storage, watch)
+    association = WatchedAssociation(peer, proposal, watch, _address(peer))
     try:
         association.request()
         if not association.is_established:
@@ -141,36 +136,19 @@ def associate(
         association.close()
 
 
-def _prepared(
-    peer: DicomPeer, contexts: Sequence[PresentationContext], storage: Iterable[str], watch: Watch
-) -> WatchedAssociation:
+def _address(peer: DicomPeer) -> AddressInformation:
     try:
-        address = AddressInformation(peer.host, peer.port)
+        return AddressInformation(peer.host, peer.port)
     except OSError as exc:
         raise ArchiveUnreachable(
             f"{peer.name} cannot be found: the host {peer.host} is unknown; check its address in the configuration."
         ) from exc
-    entity = ApplicationEntity(peer.calling_ae_title)
-    entity.acse_timeout = peer.timeouts.acse
-    association = WatchedAssociation(entity, watch, address)
-    association.acceptor.ae_title = peer.ae_title
-    asking = association.requestor
-    asking.ae_title = peer.calling_ae_title
-    asking.maximum_length = PDU_LENGTH
-    asking.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
-    asking.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    for sop_class in storage:
-        asking.add_negotiation_item(build_role(UID(sop_class), scp_role=True))
-    for number, context in enumerate(contexts):
-        context.context_id = 2 * number + 1
-    asking.requested_contexts = list(contexts)
-    return association
 
 
 def echo(peer: DicomPeer) -> float:
     """C-ECHO (PS3.7 9.1.5); milliseconds from connecting to the answer. Raises ArchiveError."""
     began = time.monotonic()
-    with associate(peer, [build_context(VERIFICATION)]) as session:
+    with associate(peer, Proposal([build_context(VERIFICATION)])) as session:
         answer = session.echo()
         elapsed = (time.monotonic() - began) * 1000
         if not isinstance(answer, C_ECHO) or answer.Status != 0:
