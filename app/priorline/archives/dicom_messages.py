@@ -22,6 +22,8 @@ FRAGMENT_MIN = 64
 C_FIND_RSP, C_STORE_RSP = 0x8020, 0x8001
 NO_DATASET = 0x0101
 AFFECTED_CLASS, KIND, RESPONDED, HAS_DATASET, STATUS = 0x0002, 0x0100, 0x0120, 0x0800, 0x0900
+PLAIN = {0x0000, AFFECTED_CLASS, KIND, RESPONDED, HAS_DATASET, STATUS}
+PLAIN_LENGTH_MAX = 256
 ELEMENT = struct.Struct("<HHL")
 
 
@@ -71,6 +73,17 @@ class MessageProvider(DIMSEServiceProvider):
 
 def read_answer(command: bytes) -> tuple[C_FIND, bool] | None:
     """A C-FIND-RSP and whether an identifier follows; None for a command set with anything else in it."""
+    values = _plain_values(command) if len(command) <= PLAIN_LENGTH_MAX else None
+    if values is None or values[0] != C_FIND_RSP:
+        return None
+    answer = C_FIND()
+    answer.MessageIDBeingRespondedTo, answer.Status = values[1], values[3]
+    return answer, values[2] != NO_DATASET
+
+
+# The rows of a search, and of all hospitals, come with the very same command.
+@lru_cache(maxsize=64)
+def _plain_values(command: bytes) -> tuple[int, ...] | None:
     found: dict[int, bytes] = {}
     at = 0
     while at < len(command):
@@ -78,22 +91,14 @@ def read_answer(command: bytes) -> tuple[C_FIND, bool] | None:
             return None
         group, number, length = ELEMENT.unpack_from(command, at)
         at += ELEMENT.size
-        if group or number in found or at + length > len(command):
+        if group or number in found or number not in PLAIN or at + length > len(command):
             return None
         found[number] = command[at : at + length]
         at += length
     values = [found.get(number, b"") for number in (KIND, RESPONDED, HAS_DATASET, STATUS)]
-    if any(len(value) != 2 for value in values) or not found.keys() <= PLAIN:
+    if any(len(value) != 2 for value in values):
         return None
-    kind, responded, has_dataset, status = (int.from_bytes(value, "little") for value in values)
-    if kind != C_FIND_RSP:
-        return None
-    answer = C_FIND()
-    answer.MessageIDBeingRespondedTo, answer.Status = responded, status
-    return answer, has_dataset != NO_DATASET
-
-
-PLAIN = {0x0000, AFFECTED_CLASS, KIND, RESPONDED, HAS_DATASET, STATUS}
+    return tuple(int.from_bytes(value, "little") for value in values)
 
 
 @lru_cache(maxsize=8)
