@@ -91,19 +91,26 @@ class WatchedSocket(AssociationSocket):
 
     @property
     def ready(self) -> bool:
-        """Whether there is something to read, or the end; waits 50 ms for it at most."""
+        """Whether there is something to read, or the end; waits for it until the watch is over."""
         sock = self.socket
         if sock is None or not self._is_connected:
             return False
-        if not self._ahead:
+        # The library looks once more before it closes what it has ended (Sta13, PS3.8 9.2).
+        closing = self.assoc.dul.state_machine.current_state == "Sta13"
+        while not self._ahead:
             try:
-                self._ahead += sock.recv(READ_AHEAD)
+                more = sock.recv(READ_AHEAD)
             except TimeoutError:
-                return False
+                if closing or not self._watch.check():
+                    return False
+                continue
             except OSError:
                 self.event_queue.put("Evt17")
                 return False
-            self._count(sock, len(self._ahead))
+            if not more:
+                break
+            self._ahead += more
+            self._count(sock, len(more))
         return True
 
     def holds_pdu(self) -> bool:

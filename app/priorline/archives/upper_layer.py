@@ -7,6 +7,7 @@ and messages are what speaks here, too; only who steps them, and what they are m
 
 import copy
 import queue
+import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
@@ -19,14 +20,15 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association, ServiceUser
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import StateMachine
-from pynetdicom.pdu import A_ASSOCIATE_RQ
+from pynetdicom.pdu import A_ASSOCIATE_RQ, P_DATA_TF
+from pynetdicom.pdu_items import PresentationDataValueItem
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext, build_role
 from pynetdicom.transport import AddressInformation
 
 from priorline.archives.base import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, DicomPeer
 from priorline.archives.dicom_messages import MessageProvider
-from priorline.archives.sockets import FOREIGN_FAULTS, PDU_LENGTH, WatchedSocket
+from priorline.archives.sockets import FOREIGN_FAULTS, HEADER, PDU_LENGTH, WatchedSocket
 from priorline.archives.watch import Fault, Watch
 from priorline.errors import PriorlineError
 
@@ -36,6 +38,7 @@ COMMAND_LENGTH_MAX = 65536
 MESSAGE_LENGTH_MAX = 1 << 31
 # Where an A-ASSOCIATE-RQ has the title of whom it calls (PS3.8 9.3.2).
 CALLED_TITLE = slice(10, 26)
+DATA, PDV_HEADER = 0x04, struct.Struct(">LB")
 # What every association begins with: the library's constructors take longer than to connect and to agree.
 _BLANK = Association(ApplicationEntity(), "requestor")
 
@@ -158,13 +161,29 @@ class _Provider(DULServiceProvider):
     def is_alive(self) -> bool:
         return not self._kill_thread
 
+    def _decode_pdu(self, bytestream: bytearray) -> tuple[Any, str]:
+        """Data, which most PDUs are, is taken apart here with a single copy; raises ValueError where it is torn."""
+        if bytestream[0] != DATA:
+            return super()._decode_pdu(bytestream)
+        pdu, view, at = P_DATA_TF(), memoryview(bytestream), HEADER.size
+        while at < len(view):
+            length, context_id = PDV_HEADER.unpack_from(view, at)
+            end = at + 4 + length
+            if length < 2 or end > len(view):
+                raise ValueError("a fragment of data is torn")
+            item = PresentationDataValueItem()
+            item.presentation_context_id, item.presentation_data_value = context_id, bytes(view[at + 5 : end])
+            pdu.presentation_data_value_items.append(item)
+            at = end
+        return pdu, "Evt10"
+
     def send_pdu(self, primitive: Any) -> None:
         super().send_pdu(primitive)
         while self.to_provider_queue.queue and self.step():
             pass
 
     def step(self) -> bool:
-        """Send one primitive, or wait a moment for a PDU and take it; whether there is a next step."""
+        """Send one primitive, or wait for a PDU and take it; whether there is a next step."""
         if not self._watch.check() or self._kill_thread:
             return False
         try:
@@ -198,10 +217,15 @@ class WatchedAssociation(Association):
         self.set_socket(self.transport)
         self.network_timeout = None
         self.message_length_max = MESSAGE_LENGTH_MAX
-        self.requestor, self.acceptor = ServiceUser(self, "requestor"), ServiceUser(self, "acceptor")
+        self.requestor, self.acceptor = self._party(_BLANK.requestor), self._party(_BLANK.acceptor)
         self.acceptor.address_info = address
         self.requestor.requested_contexts = list(proposal.contexts)
         self.requestor.primitive, self._request = proposal.to(peer, address)
+
+    def _party(self, blank: ServiceUser) -> ServiceUser:
+        party = copy.copy(blank)
+        party.assoc = self
+        return party
 
     def send_proposal(self) -> None:
         """Send the request for this association."""
