@@ -22,7 +22,7 @@ from priorline.archives.watch import Fault, Watch
 
 PDU_LENGTH = 131072
 PDU_SLACK = 65536
-POLL = 0.05
+POLL = 0.04
 READ_AHEAD = 16384
 CONNECT_POLL = 0.02
 HEADER = struct.Struct(">BBL")
