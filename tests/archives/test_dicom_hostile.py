@@ -15,6 +15,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pynetdicom import evt
+from pynetdicom.dsutils import encode
 
 import peers
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
@@ -146,8 +147,9 @@ def test_a_huge_length_is_refused_before_memory_is_taken(kind: int) -> None:
     assert psutil.Process().memory_info().rss - before < 16 << 20
 
 
-def test_endless_fragments_of_one_message_are_refused() -> None:
-    fragment = struct.pack(">LBB", 16002, 1, 0) + bytes(16000)
+@pytest.mark.parametrize("kind", [0, 1], ids=["dataset", "command"])
+def test_endless_fragments_of_one_message_are_refused(kind: int) -> None:
+    fragment = struct.pack(">LBB", 16002, 1, kind) + bytes(16000)
 
     def script(connection: socket.socket) -> None:
         peers.accept_association(connection)
@@ -188,6 +190,131 @@ def test_garbage_instead_of_an_acceptance_is_a_broken_archive(capfd: pytest.Capt
     assert capfd.readouterr().err == ""
 
 
+def answer(number: int, patient_id: str = "PL-0042") -> Dataset:
+    row = Dataset()
+    row.QueryRetrieveLevel = "STUDY"
+    row.PatientID, row.StudyInstanceUID = patient_id, f"{STUDY}.{number}"
+    return row
+
+
+def fragment(kind: int, body: bytes) -> bytes:
+    """A fragment in context 1; kind 1 is of a command and 0 of a dataset, 2 more for the last one."""
+    return struct.pack(">LBB", len(body) + 2, 1, kind) + body
+
+
+def data(*fragments: bytes) -> bytes:
+    """A P-DATA-TF with these fragments."""
+    body = b"".join(fragments)
+    return struct.pack(">BBL", 4, 0, len(body)) + body
+
+
+def command(field: int, status: int, dataset: int) -> bytes:
+    """The command set of a response to message 1."""
+    values = {0x0100: field, 0x0120: 1, 0x0800: dataset, 0x0900: status}
+    return b"".join(struct.pack("<HHLH", 0, number, 2, value) for number, value in values.items())
+
+
+def encoded(number: int) -> bytes:
+    """A row that tells enough for nobody to ask once more."""
+    told = answer(number)
+    told.ModalitiesInStudy, told.StudyDescription = "CT", "Chest"
+    return encode(told, False, True) or b""
+
+
+def whole_answer(sent: bytes, size: int = 1 << 20) -> Callable[[socket.socket], None]:
+    """A script that answers a search with `sent`, so many bytes at a time, and lets itself be released."""
+
+    def script(connection: socket.socket) -> None:
+        peers.accept_association(connection)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        peers.read_pdu(connection)
+        peers.read_pdu(connection)
+        for at in range(0, len(sent), size):
+            connection.sendall(sent[at : at + size])
+        assert peers.read_pdu(connection)[0] == 5
+        connection.sendall(b"\x06\x00\x00\x00\x00\x04\x00\x00\x00\x00")
+
+    return script
+
+
+PENDING, DONE = command(0x8020, 0xFF00, 0), data(fragment(3, command(0x8020, 0, 0x0101)))
+
+
+def row(number: int) -> bytes:
+    return data(fragment(3, PENDING)) + data(fragment(2, encoded(number)))
+
+
+def test_rows_that_came_are_handed_over_before_the_peer_stalls_in_the_next() -> None:
+    came: list[list[StudyAnswer]] = []
+    script = after_request(row(1) + row(2) + row(3) + data(fragment(3, PENDING)) + row(4)[:70])
+    with peers.raw(script) as peer, pytest.raises(ArchiveTimedOut):
+        ended(lambda: DicomArchive(peer).find_studies(PATIENT, came.append, lambda: False))
+    assert [row.study_uid for batch in came for row in batch] == [f"{STUDY}.{n}" for n in (1, 2, 3)]
+
+
+def test_rows_that_came_are_handed_over_before_an_abort_is_told() -> None:
+    came: list[StudyAnswer] = []
+    script = after_request(row(1) + row(2) + row(3) + b"\x07\x00\x00\x00\x00\x04\x00\x00\x00\x00")
+    with peers.raw(script) as peer, pytest.raises(ArchiveBroken):
+        ended(lambda: DicomArchive(peer).find_studies(PATIENT, came.extend, lambda: False))
+    assert len(came) == 3
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        data(fragment(3, PENDING), fragment(2, encoded(1))),
+        data(fragment(1, PENDING[:20])) + data(fragment(3, PENDING[20:]), fragment(2, encoded(1))),
+        data(fragment(3, PENDING), fragment(0, encoded(1)[:9])) + data(fragment(2, encoded(1)[9:])),
+    ],
+    ids=["one PDU", "command in two", "dataset in two"],
+)
+@pytest.mark.parametrize("size", [1, 100_000], ids=["byte by byte", "at once"])
+def test_an_answer_in_any_pieces_is_the_same_answer(sent: bytes, size: int) -> None:
+    with peers.raw(whole_answer(sent + DONE, size)) as peer:
+        summary, rows = find(peers.peer(peer.port))
+    assert (summary.rows, [row.study_uid for row in rows]) == (1, [f"{STUDY}.1"])
+
+
+def test_a_request_of_the_peer_is_a_broken_archive() -> None:
+    asked = struct.pack("<HHL", 0, 0x0002, 28) + b"1.2.840.10008.5.1.4.1.2.2.1\0"
+    for number, value in {0x0100: 0x0100, 0x0110: 7, 0x0800: 0x0101, 0x1002: 1}.items():
+        asked += struct.pack("<HHLH", 0, number, 2, value)
+    asked += struct.pack("<HHL", 0, 0x1000, 4) + b"1.2\0"
+    with peers.raw(after_request(data(fragment(3, asked)))) as peer, pytest.raises(ArchiveBroken):
+        find(peers.peer(peer.port))
+
+
+def test_one_thread_asks_and_hears() -> None:
+    seen: set[int] = set()
+
+    def count(_: list[StudyAnswer]) -> None:
+        seen.add(threading.active_count())
+
+    with peers.raw(whole_answer(row(1) + DONE)) as peer:
+        before = threading.active_count()
+        ended(lambda: DicomArchive(peers.peer(peer.port)).find_studies(PATIENT, count, lambda: False))
+    assert seen == {before + 1}
+
+
+def test_a_peer_that_ends_first_is_let_go() -> None:
+    let_go = threading.Event()
+
+    def script(connection: socket.socket) -> None:
+        after_request(row(1) + DONE)(connection)
+        while peers.read_pdu(connection)[0] != 5:
+            pass
+        connection.sendall(b"\x05\x00\x00\x00\x00\x04\x00\x00\x00\x00")
+        if peers.read_pdu(connection)[0] == 6:
+            let_go.set()
+        connection.sendall(b"\x06\x00\x00\x00\x00\x04\x00\x00\x00\x00")
+
+    with peers.raw(script) as peer:
+        summary, _ = find(peers.peer(peer.port))
+        assert let_go.wait(ENOUGH_SECONDS)
+    assert summary.rows == 1
+
+
 def test_cancelling_ends_the_wait_for_a_mute_archive() -> None:
     asked, wanted = threading.Event(), threading.Event()
 
@@ -205,13 +332,6 @@ def test_cancelling_ends_the_wait_for_a_mute_archive() -> None:
         summary, rows = find(peers.peer(peer.port), cancelled)
     assert summary.cancelled
     assert rows == []
-
-
-def answer(number: int, patient_id: str = "PL-0042") -> Dataset:
-    row = Dataset()
-    row.QueryRetrieveLevel = "STUDY"
-    row.PatientID, row.StudyInstanceUID = patient_id, f"{STUDY}.{number}"
-    return row
 
 
 def test_rows_of_other_patients_are_dropped_and_counted() -> None:
@@ -370,8 +490,11 @@ def test_the_process_ends_while_an_archive_stalls(script_of_peer: Callable[[sock
             "from priorline.domain.patient import Identifier, Patient\n"
             f"archive = DicomArchive(peers.peer({peer.port}))\n"
             "patient = Patient(Identifier('1'))\n"
-            "polled = threading.Event()\n"
-            "def cancelled(): polled.set(); return False\n"
+            "polled, polls = threading.Event(), []\n"
+            "def cancelled():\n"
+            "    polls.append(1)\n"
+            "    if len(polls) > 9: polled.set()\n"  # By then it waits for the peer.
+            "    return False\n"
             "work = lambda: archive.find_studies(patient, print, cancelled)\n"
             "threading.Thread(target=work, daemon=True).start()\n"
             "assert polled.wait(10)\n"

@@ -101,6 +101,42 @@ def test_a_change_is_found_where_it_is(
     assert later.line <= max(broken.line, 1)
 
 
+def test_several_records_are_one_chain_and_one_wait_for_the_disk(
+    trail: AuditTrail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[int] = []
+    force = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (waits.append(file), force(file)))
+    fill(trail, 1)
+    trail.record_all(AuditEvent.QUERY, [{"hospital": name} for name in "ABC"], reason="trauma")
+    fill(trail, 1)
+    assert len(waits) == 3
+    assert trail.verify() is None
+    records = list(trail.records())
+    assert [record["hospital"] for record in records] == list("AABCA")
+    assert {(record["event"], record["reason"]) for record in records} == {("query", "trauma")}
+
+
+def test_no_acts_are_no_records(trail: AuditTrail) -> None:
+    trail.record_all(AuditEvent.QUERY, [])
+    assert list(trail.records()) == []
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3])
+def test_a_crash_while_several_are_written_leaves_a_valid_beginning(trail: AuditTrail, kept: int) -> None:
+    fill(trail, 1)
+    note = trail.path.with_name("audit.jsonl.head")
+    before = note.read_bytes()
+    trail.record_all(AuditEvent.QUERY, [{"hospital": name} for name in "ABC"])
+    written = lines(trail)
+    # The note is written last; of the records a part is there.
+    note.write_bytes(before)
+    trail.path.write_bytes(b"".join(written[: 1 + kept]))
+    assert trail.verify() is None
+    trail.path.write_bytes(b"".join(written[:kept]) + written[kept][:50])
+    assert trail.verify() == ChainBreak(kept + 1, "this line is not a record")
+
+
 def test_a_damaged_line_is_shown_as_damaged(trail: AuditTrail) -> None:
     fill(trail, 2)
     first, second = lines(trail)
@@ -225,6 +261,26 @@ def test_a_full_disk_leaves_no_half_record(trail: AuditTrail) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert trail.path.read_bytes() == whole
     fill(trail, 1)
+    assert trail.verify() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux")
+def test_a_full_disk_keeps_none_of_several(trail: AuditTrail) -> None:
+    import resource
+    import signal
+
+    fill(trail, 2)
+    whole = trail.path.read_bytes()
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 700, hard))
+    try:
+        with pytest.raises(AuditError):
+            trail.record_all(AuditEvent.QUERY, [{"hospital": name} for name in "ABCDE"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert trail.path.read_bytes() == whole
     assert trail.verify() is None
 
 

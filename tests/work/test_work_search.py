@@ -200,7 +200,7 @@ def test_without_an_audit_trail_nobody_is_asked(tmp_path: Path) -> None:
     assert [archive.asked for archive in archives] == [[], []]
     assert find_current([hospital(archive) for archive in archives], "1.2.3.1", broken) is None
     holders = find_holders([hospital(archive) for archive in archives], "1.2.3.1", broken)
-    assert (holders.found, len(holders.problems)) == ((), 2)
+    assert (holders.found, len(holders.problems)) == ((), 1)
     assert [archive.asked for archive in archives] == [[], []]
 
 
@@ -215,6 +215,19 @@ def test_each_question_is_in_the_trail_when_it_is_asked(trail: AuditTrail) -> No
     find_current([hospital(Watching("A"))], "1.2.3.1", trail)
     find_holders([hospital(Watching("A"))], "1.2.3.1", trail)
     assert seen == [1, 1, 2, 3]
+
+
+def test_all_questions_are_in_the_trail_before_the_first_goes_out(trail: AuditTrail) -> None:
+    seen: list[list[str]] = []
+
+    class Watching(Scripted):
+        def _answer(self, question: str) -> None:
+            seen.append([record["hospital"] for record in trail.records()])
+
+    hospitals = [hospital(Watching("A")), hospital(Watching("B")), hospital(Watching("C"))]
+    ask(hospitals, trail)
+    find_holders(hospitals, "1.2.3.1", trail)
+    assert seen == [list("ABC")] * 3 + [list("ABCABC")] * 3
 
 
 def test_a_hospital_is_asked_under_its_own_number_or_not_at_all(trail: AuditTrail) -> None:

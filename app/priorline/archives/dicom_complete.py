@@ -10,17 +10,15 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 
-from pynetdicom.presentation import build_context
-
 from priorline.archives.base import DicomPeer
-from priorline.archives.dicom_find import MODEL, SYNTAXES, Tally, identifier_of, rows_of
+from priorline.archives.dicom_find import PROPOSAL, Tally, rows_of
 from priorline.archives.dicom_session import Cancelled, associate
 from priorline.archives.translate import Row
 from priorline.domain.study import StudyAnswer
 from priorline.errors import ArchiveError
 
 STUDIES_MAX = 40
-KEYS = "SeriesInstanceUID Modality BodyPartExamined NumberOfSeriesRelatedInstances".split()
+KEYS = ("SeriesInstanceUID", "Modality", "BodyPartExamined", "NumberOfSeriesRelatedInstances")
 
 
 def is_told(answer: StudyAnswer) -> bool:
@@ -50,11 +48,11 @@ def completed(
 
 def _asked(peer: DicomPeer, lacking: Iterable[StudyAnswer], cancelled: Callable[[], bool]) -> Iterator[StudyAnswer]:
     until = time.monotonic() + peer.timeouts.query
-    with associate(peer, [build_context(MODEL, SYNTAXES)], cancelled) as session:
+    with associate(peer, PROPOSAL, cancelled) as session:
         for answer in lacking:
             tally = Tally()
-            asked = identifier_of("SERIES", KEYS, StudyInstanceUID=answer.study_uid)
-            rows = [row for row in rows_of(session, asked, tally) if _is_series_of(row, answer)]
+            found = rows_of(session, tally, "SERIES", KEYS, StudyInstanceUID=answer.study_uid)
+            rows = [row for row in found if _is_series_of(row, answer)]
             known = _with_series(answer, rows)
             if known != answer:
                 yield known

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 from pynetdicom.dimse_primitives import C_FIND
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
 
 from priorline.archives.base import DicomPeer, FindSummary
+from priorline.archives.dicom_messages import encoded, request
 from priorline.archives.dicom_session import (
     CANCELLED,
     PENDING,
@@ -16,9 +19,9 @@ from priorline.archives.dicom_session import (
     Session,
     associate,
     refused_status,
-    request,
 )
 from priorline.archives.translate import IDENTIFIER_LENGTH_MAX, Row, read_row, series_answer, study_answer
+from priorline.archives.upper_layer import Proposal
 from priorline.archives.watch import Fault
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import SeriesAnswer, StudyAnswer, is_uid
@@ -26,17 +29,20 @@ from priorline.errors import ArchiveBroken, ArchiveRefused, UsageError
 
 MODEL = str(StudyRootQueryRetrieveInformationModelFind)
 SYNTAXES = ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"]
+PROPOSAL = Proposal([build_context(MODEL, SYNTAXES)])
 BATCH = 20
-STUDY_KEYS = (
+STUDY_KEYS = tuple(
     "PatientID IssuerOfPatientID PatientName PatientBirthDate PatientSex StudyInstanceUID StudyDate StudyTime "
     "ModalitiesInStudy StudyDescription AccessionNumber NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances "
-    "InstanceAvailability OtherPatientIDsSequence ProcedureCodeSequence"
-).split()
+    "InstanceAvailability OtherPatientIDsSequence ProcedureCodeSequence".split()
+)
 ITEM_KEYS = {
     "OtherPatientIDsSequence": ("PatientID", "IssuerOfPatientID"),
     "ProcedureCodeSequence": ("CodeValue", "CodingSchemeDesignator", "CodeMeaning"),
 }
-SERIES_KEYS = "SeriesInstanceUID Modality SeriesNumber SeriesDescription NumberOfSeriesRelatedInstances".split()
+SERIES_KEYS = tuple(
+    "SeriesInstanceUID Modality SeriesNumber SeriesDescription NumberOfSeriesRelatedInstances".split()
+)
 
 
 @dataclass
@@ -58,8 +64,8 @@ def find_studies(
     asked = exact_key(patient.identifier.value)
     tally, batch = Tally(), list[StudyAnswer]()
     try:
-        with associate(peer, [build_context(MODEL, SYNTAXES)], cancelled) as session:
-            for row in rows_of(session, identifier_of("STUDY", STUDY_KEYS, PatientID=asked), tally):
+        with associate(peer, PROPOSAL, cancelled) as session:
+            for row in rows_of(session, tally, "STUDY", STUDY_KEYS, PatientID=asked):
                 answer = study_answer(row, peer.name, peer.patient_id_issuer)
                 if answer is None or not is_of_number(answer.patient, patient.identifier):
                     tally.dropped += 1
@@ -95,25 +101,24 @@ def _hand_over(
 
 def find_study(peer: DicomPeer, study_uid: str) -> StudyAnswer | None:
     """One study by its UID, None where the archive does not have it."""
-    identifier = identifier_of("STUDY", STUDY_KEYS, StudyInstanceUID=uid_key(study_uid))
-    with associate(peer, [build_context(MODEL, SYNTAXES)]) as session:
-        answers = [
-            study_answer(row, peer.name, peer.patient_id_issuer) for row in rows_of(session, identifier, Tally())
-        ]
+    asked = uid_key(study_uid)
+    with associate(peer, PROPOSAL) as session:
+        rows = rows_of(session, Tally(), "STUDY", STUDY_KEYS, StudyInstanceUID=asked)
+        answers = [study_answer(row, peer.name, peer.patient_id_issuer) for row in rows]
     return next((answer for answer in answers if answer and answer.study_uid == study_uid), None)
 
 
 def list_series(peer: DicomPeer, study_uid: str) -> list[SeriesAnswer]:
     """The series of a study; each carries the SOP classes of the whole study, as series do not tell theirs."""
     uid_key(study_uid)
-    with associate(peer, [build_context(MODEL, SYNTAXES)]) as session:
+    with associate(peer, PROPOSAL) as session:
         return _series(session, study_uid, _classes_in_study(session, study_uid))
 
 
 def study_classes(peer: DicomPeer, study_uid: str, cancelled: Callable[[], bool]) -> tuple[str, ...]:
     """The SOP classes in a study, asked of its instances where the study level does not tell; maybe none."""
     uid_key(study_uid)
-    with associate(peer, [build_context(MODEL, SYNTAXES)], cancelled) as session:
+    with associate(peer, PROPOSAL, cancelled) as session:
         told = _classes_in_study(session, study_uid)
         if told:
             return told
@@ -124,15 +129,15 @@ def study_classes(peer: DicomPeer, study_uid: str, cancelled: Callable[[], bool]
 
 
 def _classes_in_study(session: Session, study_uid: str) -> tuple[str, ...]:
-    identifier = identifier_of("STUDY", ["SOPClassesInStudy"], StudyInstanceUID=study_uid)
-    rows = [row for row in rows_of(session, identifier, Tally()) if row.uid("StudyInstanceUID") == study_uid]
+    found = rows_of(session, Tally(), "STUDY", ("SOPClassesInStudy",), StudyInstanceUID=study_uid)
+    rows = [row for row in found if row.uid("StudyInstanceUID") == study_uid]
     return tuple(sorted({uid for row in rows for uid in row.uids("SOPClassesInStudy")}))
 
 
 def list_instances(peer: DicomPeer, study_uid: str) -> dict[str, set[str]] | None:
     """SOP Instance UIDs by series, from IMAGE level; None where the archive does not answer at that level."""
     uid_key(study_uid)
-    with associate(peer, [build_context(MODEL, SYNTAXES)]) as session:
+    with associate(peer, PROPOSAL) as session:
         listed: dict[str, set[str]] = {}
         for series in _series(session, study_uid, ()):
             found = _told_by_images(session, study_uid, series.series_uid, "SOPInstanceUID")
@@ -143,9 +148,8 @@ def list_instances(peer: DicomPeer, study_uid: str) -> dict[str, set[str]] | Non
 
 
 def _series(session: Session, study_uid: str, classes: tuple[str, ...]) -> list[SeriesAnswer]:
-    identifier = identifier_of("SERIES", SERIES_KEYS, StudyInstanceUID=study_uid)
     found: dict[str, SeriesAnswer] = {}
-    for row in rows_of(session, identifier, Tally()):
+    for row in rows_of(session, Tally(), "SERIES", SERIES_KEYS, StudyInstanceUID=study_uid):
         answer = series_answer(row, classes)
         if answer and row.uid("StudyInstanceUID") in ("", study_uid):
             found.setdefault(answer.series_uid, answer)
@@ -154,23 +158,25 @@ def _series(session: Session, study_uid: str, classes: tuple[str, ...]) -> list[
 
 def _told_by_images(session: Session, study_uid: str, series_uid: str, keyword: str) -> set[str]:
     """The values of one UID over the instances of a series; none where IMAGE level is refused."""
-    keys = sorted({"SOPInstanceUID", keyword})
-    identifier = identifier_of("IMAGE", keys, StudyInstanceUID=study_uid, SeriesInstanceUID=series_uid)
+    returned, asked = {"SOPInstanceUID", keyword}, {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid}
     try:
-        rows = list(rows_of(session, identifier, Tally(), bounded=False))
+        rows = list(rows_of(session, Tally(), "IMAGE", tuple(sorted(returned)), bounded=False, **asked))
     except ArchiveRefused:
         return set()
     ours = [row for row in rows if row.uid("SeriesInstanceUID") in ("", series_uid)]
     return {row.uid(keyword) for row in ours} - {""}
 
 
-def rows_of(session: Session, identifier: Dataset, tally: Tally, bounded: bool = True) -> Iterator[Row]:
-    """Pending answers until the final one; `tally` counts what cannot be read and whether the limit cut it."""
+def rows_of(
+    session: Session, tally: Tally, level: str, returned: tuple[str, ...], *, bounded: bool = True, **keys: str
+) -> Iterator[Row]:
+    """Pending answers to a query, as of `identifier_of`; `tally` counts what cannot be read or was cut."""
     limits = session.peer.timeouts
     session.watch.phase(Fault.STALLED, limits.progress, limits.query)
     session.limit_messages(IDENTIFIER_LENGTH_MAX)
     context = session.context(MODEL)
-    session.send(request(C_FIND, MODEL), context, identifier)
+    syntax = context.transfer_syntax[0]
+    session.ask(request(C_FIND, MODEL), context, _encoded_identifier(syntax, level, returned, **keys))
     count = 0
     while True:
         _, answer = session.receive()
@@ -184,7 +190,7 @@ def rows_of(session: Session, identifier: Dataset, tally: Tally, bounded: bool =
             session.abandon()
             return
         count += 1
-        row = read_row(answer.Identifier, context.transfer_syntax[0])
+        row = read_row(answer.Identifier, syntax)
         if row is None:
             tally.dropped += 1
         else:
@@ -195,7 +201,13 @@ def rows_of(session: Session, identifier: Dataset, tally: Tally, bounded: bool =
         raise refused_status(session.peer, status, "the search")
 
 
-def identifier_of(level: str, returned: list[str], **keys: str) -> Dataset:
+# All hospitals are asked the same at the same moment.
+@lru_cache(maxsize=8)
+def _encoded_identifier(syntax: UID, level: str, returned: tuple[str, ...], **keys: str) -> bytes:
+    return encoded(identifier_of(level, returned, **keys), syntax)
+
+
+def identifier_of(level: str, returned: Iterable[str], **keys: str) -> Dataset:
     """The identifier of a query: matching `keys` with values, `returned` without."""
     identifier = Dataset()
     identifier.QueryRetrieveLevel = level

@@ -11,6 +11,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet  # ty
 
 from priorline.archives.base import DicomPeer, Received, RetrieveSummary
 from priorline.archives.dicom_find import SYNTAXES, study_classes, uid_key
+from priorline.archives.dicom_messages import encoded, request
 from priorline.archives.dicom_session import (
     CANCELLED,
     PENDING,
@@ -18,8 +19,8 @@ from priorline.archives.dicom_session import (
     Session,
     associate,
     refused_status,
-    request,
 )
+from priorline.archives.upper_layer import Proposal
 from priorline.archives.watch import Fault
 from priorline.domain.study import is_uid
 from priorline.errors import ArchiveBroken, ArchiveRefused
@@ -80,7 +81,7 @@ def retrieve(
     counts = _Counts()
     try:
         classes = _classes(sop_classes or study_classes(peer, study_uid, cancelled))
-        with associate(peer, _contexts(classes), cancelled, storage=classes) as session:
+        with associate(peer, Proposal(_contexts(classes), storage=classes), cancelled) as session:
             return _exchange(session, identifier, counts, on_instance)
     except Cancelled:
         return _summary(counts, CANCELLED, cancelled=True)
@@ -89,7 +90,7 @@ def retrieve(
 def accepts_get(peer: DicomPeer) -> bool:
     """Whether the peer agrees to C-GET (study root) at all."""
     try:
-        with associate(peer, [build_context(MODEL)], lambda: False) as session:
+        with associate(peer, Proposal([build_context(MODEL)])) as session:
             session.context(MODEL)
     except ArchiveRefused:
         return False
@@ -100,7 +101,8 @@ def _exchange(
     session: Session, identifier: Dataset, counts: _Counts, on_instance: Callable[[Received], None]
 ) -> RetrieveSummary:
     session.watch.phase(Fault.STALLED, session.peer.timeouts.progress)
-    session.send(request(C_GET, MODEL), session.context(MODEL), identifier)
+    context = session.context(MODEL)
+    session.ask(request(C_GET, MODEL), context, encoded(identifier, context.transfer_syntax[0]))
     while True:
         context_id, message = session.receive()
         if isinstance(message, C_STORE):

@@ -1,23 +1,19 @@
 """One association with a peer: opened, used for one exchange, closed; every way of failing becomes a typed error."""
 
-import struct
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from typing import Any
 
-from pydicom.dataset import Dataset
 from pydicom.uid import UID
-from pynetdicom.ae import ApplicationEntity
-from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_STORE
-from pynetdicom.dsutils import encode
-from pynetdicom.pdu_primitives import A_ASSOCIATE, A_RELEASE, P_DATA
-from pynetdicom.presentation import PresentationContext, build_context, build_role
+from pynetdicom.dimse_primitives import C_ECHO, C_STORE
+from pynetdicom.pdu_primitives import A_ASSOCIATE, A_RELEASE
+from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AddressInformation
 
-from priorline.archives.base import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, DicomPeer
-from priorline.archives.sockets import PDU_LENGTH, WatchedAssociation
+from priorline.archives.base import DicomPeer
+from priorline.archives.dicom_messages import COMMAND, DATASET, fragments, store_response
+from priorline.archives.upper_layer import Proposal, WatchedAssociation
 from priorline.archives.watch import Fault, Watch
 from priorline.errors import (
     ArchiveBroken,
@@ -30,9 +26,7 @@ from priorline.errors import (
 RELEASE_SECONDS = 2.0
 PENDING = (0xFF00, 0xFF01)
 CANCELLED = 0xFE00
-LAST_COMMAND_FRAGMENT = b"\x03"
-C_STORE_RSP = 0x8001
-NO_DATASET = 0x0101
+VERIFICATION = "1.2.840.10008.1.1"
 
 
 class Cancelled(Exception):
@@ -68,21 +62,26 @@ class Session:
         found: PresentationContext | None = self._association._accepted_cx.get(context_id)
         return found
 
-    def send(self, message: Any, context: PresentationContext, identifier: Dataset | None = None) -> None:
-        """Send a DIMSE message; `identifier` is encoded as the context demands."""
-        if identifier is not None:
-            syntax = context.transfer_syntax[0]
-            encoded = encode(identifier, syntax.is_implicit_VR, syntax.is_little_endian)
-            message.Identifier = BytesIO(encoded or b"")
-        self._association.dimse.send_msg(message, context.context_id or 1)
+    def ask(self, command: bytes, context: PresentationContext, identifier: bytes) -> None:
+        """Send an encoded request and its identifier, encoded as the context demands."""
+        self._send(context.context_id or 1, COMMAND, command)
+        self._send(context.context_id or 1, DATASET, identifier)
 
     def accept(self, context_id: int, message: C_STORE) -> None:
         """Answer a C-STORE with success (PS3.7 9.3.1.2)."""
-        # Encoded here, as the library takes longer over this answer than over the instance itself.
-        command = _store_response(message)
-        response = P_DATA()
-        response.presentation_data_value_list = [[context_id, LAST_COMMAND_FRAGMENT + command]]  # type: ignore[list-item]
-        self._association.dul.send_pdu(response)
+        self._send(context_id, COMMAND, store_response(message))
+
+    def echo(self) -> Any:
+        """Send a C-ECHO (PS3.7 9.1.5); the answer."""
+        message = C_ECHO()
+        message.MessageID = 1
+        message.AffectedSOPClassUID = UID(VERIFICATION)
+        self._association.dimse.send_msg(message, self.context(VERIFICATION).context_id or 1)
+        return self.receive()[1]
+
+    def _send(self, context_id: int, kind: int, encoded: bytes) -> None:
+        for piece in fragments(context_id, kind, encoded, self._association.dimse.maximum_pdu_size):
+            self._association.dul.send_pdu(piece)
 
     def receive(self) -> tuple[int, Any]:
         """The next message and the number of its context; raises ArchiveError, or Cancelled."""
@@ -95,7 +94,7 @@ class Session:
 
     def waiting(self) -> bool:
         """Whether another message is already here."""
-        return not self._association.dimse.msg_queue.empty()
+        return self._association.message_waits()
 
     def failure(self) -> ArchiveError | Cancelled:
         """Why the association ended, as an exception to raise."""
@@ -116,19 +115,15 @@ class Session:
 
 @contextmanager
 def associate(
-    peer: DicomPeer,
-    contexts: Sequence[PresentationContext],
-    cancelled: Callable[[], bool] = lambda: False,
-    storage: Iterable[str] = (),
+    peer: DicomPeer, proposal: Proposal, cancelled: Callable[[], bool] = lambda: False
 ) -> Iterator[Session]:
     """An association for the body of a `with`: released after it, aborted at once when the body raises.
 
-    `storage` are the SOP classes that the peer may store with us in this association (C-GET).
     Raises ArchiveError, or Cancelled.
     """
     watch = Watch(cancelled)
     watch.phase(Fault.CONNECT_SILENT, peer.timeouts.connect)
-    association = _prepared(peer, contexts, storage, watch)
+    association = WatchedAssociation(peer, proposal, watch, _address(peer))
     try:
         association.request()
         if not association.is_established:
@@ -141,70 +136,24 @@ def associate(
         association.close()
 
 
-def _prepared(
-    peer: DicomPeer, contexts: Sequence[PresentationContext], storage: Iterable[str], watch: Watch
-) -> WatchedAssociation:
+def _address(peer: DicomPeer) -> AddressInformation:
     try:
-        address = AddressInformation(peer.host, peer.port)
+        return AddressInformation(peer.host, peer.port)
     except OSError as exc:
         raise ArchiveUnreachable(
             f"{peer.name} cannot be found: the host {peer.host} is unknown; check its address in the configuration."
         ) from exc
-    entity = ApplicationEntity(peer.calling_ae_title)
-    entity.acse_timeout = peer.timeouts.acse
-    association = WatchedAssociation(entity, watch, address)
-    association.acceptor.ae_title = peer.ae_title
-    asking = association.requestor
-    asking.ae_title = peer.calling_ae_title
-    asking.maximum_length = PDU_LENGTH
-    asking.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
-    asking.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    for sop_class in storage:
-        asking.add_negotiation_item(build_role(UID(sop_class), scp_role=True))
-    for number, context in enumerate(contexts):
-        context.context_id = 2 * number + 1
-    asking.requested_contexts = list(contexts)
-    return association
 
 
 def echo(peer: DicomPeer) -> float:
     """C-ECHO (PS3.7 9.1.5); milliseconds from connecting to the answer. Raises ArchiveError."""
     began = time.monotonic()
-    verification = "1.2.840.10008.1.1"
-    with associate(peer, [build_context(verification)]) as session:
-        message = C_ECHO()
-        message.MessageID = 1
-        message.AffectedSOPClassUID = UID(verification)
-        session.send(message, session.context(verification))
-        _, answer = session.receive()
+    with associate(peer, Proposal([build_context(VERIFICATION)])) as session:
+        answer = session.echo()
         elapsed = (time.monotonic() - began) * 1000
         if not isinstance(answer, C_ECHO) or answer.Status != 0:
             raise ArchiveRefused(f"{peer.name} answered, but refused the test of the connection.")
     return elapsed
-
-
-def _store_response(message: C_STORE) -> bytes:
-    uids = (str(message.AffectedSOPClassUID or ""), str(message.AffectedSOPInstanceUID or ""))
-    sop_class, sop_instance = (uid.encode("ascii", "replace") + b"\0" * (len(uid) % 2) for uid in uids)
-    elements = (
-        (0x0002, sop_class),
-        (0x0100, struct.pack("<H", C_STORE_RSP)),
-        (0x0120, struct.pack("<H", message.MessageID or 0)),
-        (0x0800, struct.pack("<H", NO_DATASET)),
-        (0x0900, struct.pack("<H", 0)),
-        (0x1000, sop_instance),
-    )
-    body = b"".join(struct.pack("<HHL", 0, number, len(value)) + value for number, value in elements)
-    return struct.pack("<HHLL", 0, 0, 4, len(body)) + body
-
-
-def request(kind: type[C_FIND] | type[C_GET], sop_class: str) -> Any:
-    """A C-FIND or C-GET request of medium priority."""
-    message = kind()
-    message.MessageID = 1
-    message.AffectedSOPClassUID = UID(sop_class)
-    message.Priority = 0
-    return message
 
 
 def refused_status(peer: DicomPeer, status: int, act: str) -> ArchiveRefused:

@@ -29,6 +29,7 @@ OTHER_IDS_MAX = 16
 CODES_MAX = 16
 ITEM_TEXTS = ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
 LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
+TAG, SHORT, LONG = struct.Struct("<HH"), struct.Struct("<H"), struct.Struct("<L")
 ESCAPES = re.compile(rb"\x1b[ -/]+[0-~]")
 
 
@@ -141,6 +142,8 @@ def _reads_as_utf8(raw: bytes) -> bool:
 
 def cleaned(text: str) -> str:
     """Text without control, direction, private and line characters, stripped, at most 256 characters."""
+    if text.isascii() and text.isprintable():
+        return text.strip()[:TEXT_MAX]
     kept = (
         char
         for char in text
@@ -169,10 +172,10 @@ def _elements(encoded: bytes, *, implicit: bool) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
     at = 0
     while at < len(encoded):
-        group, number = struct.unpack_from("<HH", encoded, at)
+        group, number = TAG.unpack_from(encoded, at)
         at, length = _length(encoded, at + 4, implicit or group == DELIMITER_GROUP)
         end = _end(encoded, at, implicit) if length == UNDEFINED_LENGTH else at + length
-        value = struct.unpack_from(f"{end - at}s", encoded, at)[0]
+        value = _part(encoded, at, end)
         at = end
         if group != DELIMITER_GROUP:
             found.setdefault(group << 16 | number, value)
@@ -183,7 +186,7 @@ def _end(encoded: bytes, at: int, implicit: bool) -> int:
     """Where what was opened with an undefined length before `at` ends, its delimiter included."""
     depth = 1
     while depth:
-        group, number = struct.unpack_from("<HH", encoded, at)
+        group, number = TAG.unpack_from(encoded, at)
         at, length = _length(encoded, at + 4, implicit or group == DELIMITER_GROUP)
         if length == UNDEFINED_LENGTH:
             depth += 1
@@ -199,22 +202,28 @@ def _items(encoded: bytes, *, implicit: bool) -> Iterator[dict[int, bytes]]:
     """The items of a sequence, each as its elements; raises struct.error where they end too early."""
     at = 0
     while at < len(encoded):
-        group, number = struct.unpack_from("<HH", encoded, at)
+        group, number = TAG.unpack_from(encoded, at)
         at, length = _length(encoded, at + 4, implicit=True)
         if (group, number) != (DELIMITER_GROUP, ITEM):
             return
         end = _end(encoded, at, implicit) if length == UNDEFINED_LENGTH else at + length
-        yield _elements(struct.unpack_from(f"{end - at}s", encoded, at)[0], implicit=implicit)
+        yield _elements(_part(encoded, at, end), implicit=implicit)
         at = end
+
+
+def _part(encoded: bytes, at: int, end: int) -> bytes:
+    if end > len(encoded):
+        raise struct.error("the dataset ends too early")
+    return encoded[at:end]
 
 
 def _length(encoded: bytes, at: int, implicit: bool) -> tuple[int, int]:
     """Where the value begins, and its length."""
     if implicit:
-        return at + 4, struct.unpack_from("<L", encoded, at)[0]
+        return at + 4, LONG.unpack_from(encoded, at)[0]
     if encoded[at : at + 2] in LONG_VRS:
-        return at + 8, struct.unpack_from("<L", encoded, at + 4)[0]
-    return at + 4, struct.unpack_from("<H", encoded, at + 2)[0]
+        return at + 8, LONG.unpack_from(encoded, at + 4)[0]
+    return at + 4, SHORT.unpack_from(encoded, at + 2)[0]
 
 
 def study_answer(row: Row, hospital: str, issuer: str) -> StudyAnswer | None:

@@ -12,7 +12,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -61,14 +61,28 @@ class AuditTrail:
 
     def record(self, event: AuditEvent, *, reason: str = "", **facts: Any) -> None:
         """Append one record and force it to the disk; raises AuditError where that fails."""
-        if not OWN_FIELDS.isdisjoint(facts):
-            raise ValueError(f"these names are the trail's own: {', '.join(sorted(OWN_FIELDS & set(facts)))}")
+        self.record_all(event, [facts], reason=reason)
+
+    def record_all(self, event: AuditEvent, acts: Sequence[Mapping[str, Any]], *, reason: str = "") -> None:
+        """Append one record for the facts of each act and force them to the disk together; all are kept, or none.
+
+        Raises AuditError where that fails.
+        """
+        posing = OWN_FIELDS.intersection(name for facts in acts for name in facts)
+        if posing:
+            raise ValueError(f"these names are the trail's own: {', '.join(sorted(posing))}")
+        if not acts:
+            return
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._locked() as trail:
-                record = self._record(event, reason, facts, self._previous(trail))
-                _append(trail, json.dumps(record).encode() + b"\n")
-                self._write_head(record["link"])
+                link, lines = self._previous(trail), list[bytes]()
+                for facts in acts:
+                    record = self._record(event, reason, facts, link)
+                    link = record["link"]
+                    lines.append(json.dumps(record).encode() + b"\n")
+                _append(trail, b"".join(lines))
+                self._write_head(link)
         except OSError as problem:
             raise AuditError(
                 f"The audit trail cannot be written ({problem.strerror}); nothing was asked. "
@@ -118,7 +132,7 @@ class AuditTrail:
         except OSError as problem:
             raise AuditError(f"The audit trail {self.path} cannot be read: {problem.strerror}.") from problem
 
-    def _record(self, event: AuditEvent, reason: str, facts: dict[str, Any], previous: str) -> dict[str, Any]:
+    def _record(self, event: AuditEvent, reason: str, facts: Mapping[str, Any], previous: str) -> dict[str, Any]:
         record = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "event": event.name.lower(),
@@ -164,15 +178,15 @@ class AuditTrail:
         return head if len(head) == len(FIRST_LINK) else ""
 
 
-def _append(trail: IO[bytes], line: bytes) -> None:
-    """Write a whole line or nothing; a torn line before it stays a line of its own."""
+def _append(trail: IO[bytes], lines: bytes) -> None:
+    """Write whole lines or nothing; a torn line before them stays a line of its own."""
     size = trail.seek(0, os.SEEK_END)
     if size:
         trail.seek(size - 1)
-        line = line if trail.read(1) == b"\n" else b"\n" + line
+        lines = lines if trail.read(1) == b"\n" else b"\n" + lines
     try:
-        while line:
-            line = line[trail.write(line) :]
+        while lines:
+            lines = lines[trail.write(lines) :]
         os.fsync(trail.fileno())
     except OSError:
         trail.truncate(size)

@@ -2,13 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from priorline.archives.base import FindSummary
 from priorline.audit.trail import AuditEvent, AuditTrail
 from priorline.domain.identity import Identity, compare
-from priorline.domain.patient import Identifier, Patient
+from priorline.domain.patient import Patient
 from priorline.domain.study import HospitalReport, HospitalState, StudyAnswer
 from priorline.errors import (
     ArchiveError,
@@ -41,10 +41,11 @@ def search(
     reason: str = "",
 ) -> None:
     """Ask all of `hospitals` for the studies of `patient`; returns when every one has ended."""
+    unwritten = _write_queries(hospitals, patient, trail, reason)
     lanes = [
         threading.Thread(
             target=_ask,
-            args=(hospital, patient, listener, trail, cancelled, reason),
+            args=(hospital, patient, listener, cancelled, unwritten),
             name=f"ask {index}",
             daemon=True,
         )
@@ -64,10 +65,12 @@ def find_current(hospitals: Sequence[Hospital], study_uid: str, trail: AuditTrai
     """
     found: dict[str, StudyAnswer] = {}
     somebody = threading.Event()
+    if _write_lookups(hospitals, study_uid, trail):
+        return None  # The search that follows says why.
 
     def look(hospital: Hospital) -> None:
         try:
-            answer = _look_up(hospital, study_uid, trail)
+            answer = _look_up(hospital, study_uid)
         except EnvironmentFault:
             return  # The search that follows gives this hospital its state.
         if answer is not None:
@@ -105,10 +108,13 @@ def find_holders(hospitals: Sequence[Hospital], study_uid: str, trail: AuditTrai
     """Ask all of `hospitals` at once for one study; returns when every one has ended."""
     found: list[tuple[Hospital, StudyAnswer]] = []
     problems: list[str] = []
+    unwritten = _write_lookups(hospitals, study_uid, trail)
+    if unwritten:
+        return Holders((), (unwritten,))
 
     def look(hospital: Hospital) -> None:
         try:
-            answer = _look_up(hospital, study_uid, trail)
+            answer = _look_up(hospital, study_uid)
         except EnvironmentFault as problem:
             problems.append(str(problem))
             return
@@ -125,20 +131,22 @@ def find_holders(hospitals: Sequence[Hospital], study_uid: str, trail: AuditTrai
     return Holders(tuple(found), tuple(sorted(problems)))
 
 
-def _look_up(hospital: Hospital, study_uid: str, trail: AuditTrail) -> StudyAnswer | None:
-    if hospital.archive is None:
-        return None
-    trail.record(AuditEvent.QUERY, hospital=hospital.name, study=study_uid)
-    return hospital.archive.find_study(study_uid)
+def _look_up(hospital: Hospital, study_uid: str) -> StudyAnswer | None:
+    return None if hospital.archive is None else hospital.archive.find_study(study_uid)
+
+
+def _write_lookups(hospitals: Sequence[Hospital], study_uid: str, trail: AuditTrail) -> str:
+    """Put the questions for one study on record before the first goes out; why that failed, or ""."""
+    acts = [{"hospital": hospital.name, "study": study_uid} for hospital in hospitals if hospital.archive is not None]
+    return _written(trail, acts, "")
 
 
 def _ask(
     hospital: Hospital,
     patient: Patient,
     listener: Listener,
-    trail: AuditTrail,
     cancelled: Callable[[], bool],
-    reason: str,
+    unwritten: str,
 ) -> None:
     started = time.monotonic()
     studies: set[str] = set()
@@ -150,7 +158,7 @@ def _ask(
     # Also where this program fails: no hospital is left without a state.
     report = HospitalReport(hospital.name, HospitalState.FAILED, message="The search ended in a fault of Priorline.")
     try:
-        report = _report(hospital, patient, take, trail, cancelled, reason)
+        report = _report(hospital, patient, take, cancelled, unwritten)
     finally:
         count, seconds = len(studies), round(time.monotonic() - started, 3)
         state = HospitalState.NONE if report.state is HospitalState.ANSWERED and not count else report.state
@@ -161,9 +169,8 @@ def _report(
     hospital: Hospital,
     patient: Patient,
     take: Callable[[list[StudyAnswer]], None],
-    trail: AuditTrail,
     cancelled: Callable[[], bool],
-    reason: str,
+    unwritten: str,
 ) -> HospitalReport:
     """Ask one hospital; whatever goes wrong becomes its state and a sentence."""
     name = hospital.name
@@ -173,19 +180,33 @@ def _report(
     if asked is None:
         message = "This hospital uses other patient numbers, and none is known for this patient."
         return HospitalReport(name, HospitalState.NOT_ASKED, message=message)
+    if unwritten:
+        return HospitalReport(name, HospitalState.NOT_ASKED, message=unwritten)
     try:
-        _write_query(trail, name, asked.identifier, reason)
         return _answered(name, hospital.archive.find_studies(asked, take, cancelled))
-    except (AuditError, UsageError) as problem:
+    except UsageError as problem:
         return HospitalReport(name, HospitalState.NOT_ASKED, message=str(problem))
     except ArchiveError as problem:
         return HospitalReport(name, _state(problem), message=str(problem))
 
 
-def _write_query(trail: AuditTrail, hospital: str, identifier: Identifier, reason: str) -> None:
-    trail.record(
-        AuditEvent.QUERY, reason=reason, hospital=hospital, patient_id=identifier.value, issuer=identifier.issuer
-    )
+def _write_queries(hospitals: Sequence[Hospital], patient: Patient, trail: AuditTrail, reason: str) -> str:
+    """Put all questions on record, before the first goes out and with one wait for the disk; why not, or ""."""
+    asked = [(hospital.name, hospital.asked_as(patient)) for hospital in hospitals if hospital.archive is not None]
+    acts = [
+        {"hospital": name, "patient_id": who.identifier.value, "issuer": who.identifier.issuer}
+        for name, who in asked
+        if who is not None
+    ]
+    return _written(trail, acts, reason)
+
+
+def _written(trail: AuditTrail, acts: Sequence[Mapping[str, str]], reason: str) -> str:
+    try:
+        trail.record_all(AuditEvent.QUERY, acts, reason=reason)
+    except AuditError as problem:
+        return str(problem)
+    return ""
 
 
 def _answered(name: str, summary: FindSummary) -> HospitalReport:

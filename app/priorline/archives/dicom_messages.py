@@ -1,0 +1,145 @@
+"""DIMSE messages to and from bytes where pynetdicom's own way, over a dataset for each, costs most of a search."""
+
+import struct
+from collections.abc import Iterator
+from functools import lru_cache
+from io import BytesIO
+from queue import Queue
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import C_FIND_RQ, C_GET_RQ, DIMSEMessage
+from pynetdicom.dimse_primitives import C_FIND, C_GET, C_STORE
+from pynetdicom.dsutils import encode
+from pynetdicom.pdu_primitives import P_DATA
+
+DATASET, COMMAND, LAST = 0, 1, 2
+PDV_HEAD = 6
+FRAGMENT_MIN = 64
+C_FIND_RSP, C_STORE_RSP = 0x8020, 0x8001
+NO_DATASET = 0x0101
+AFFECTED_CLASS, KIND, RESPONDED, HAS_DATASET, STATUS = 0x0002, 0x0100, 0x0120, 0x0800, 0x0900
+PLAIN = {0x0000, AFFECTED_CLASS, KIND, RESPONDED, HAS_DATASET, STATUS}
+PLAIN_LENGTH_MAX = 256
+ELEMENT = struct.Struct("<HHL")
+
+
+class _Message(DIMSEMessage):
+    """A message on its way in; becomes the library's own kind unless it is a plain answer to a search."""
+
+    def __init__(self) -> None:
+        # Not the library's: that looks for a subclass in its table of commands.
+        self.context_id = None
+        self.encoded_command_set, self.data_set = BytesIO(), BytesIO()
+        self._data_set_path = self._data_set_file = None
+        self.answer: C_FIND | None = None
+
+    def decode_msg(self, primitive: Any, assoc: Any = None) -> bool:
+        pieces = primitive.presentation_data_value_list
+        if pieces and pieces[0][1][:1] == b"\3" and not self.encoded_command_set.tell():
+            self.context_id, command = pieces[0][0], pieces[0][1]
+            found = read_answer(command[1:])
+            if found is not None:
+                self.answer, has_dataset = found
+                del pieces[0]
+                if not has_dataset:
+                    return True
+        return bool(super().decode_msg(primitive, assoc))
+
+    def message_to_primitive(self) -> Any:
+        if self.answer is None:
+            return super().message_to_primitive()
+        self.answer.Identifier = self.data_set
+        return self.answer
+
+
+class MessageProvider(DIMSEServiceProvider):
+    """The library's message service, with plain answers to a search read without a dataset for each command set."""
+
+    def __init__(self, assoc: Association, inbox: Queue[Any]) -> None:
+        self._assoc, self.msg_queue = assoc, inbox
+        self.message = None
+        self.cancel_req = {}
+
+    def receive_primitive(self, primitive: P_DATA) -> None:
+        """Take what came; the library does the rest."""
+        if self.message is None:
+            self.message = _Message()
+        super().receive_primitive(primitive)
+
+
+def read_answer(command: bytes) -> tuple[C_FIND, bool] | None:
+    """A C-FIND-RSP and whether an identifier follows; None for a command set with anything else in it."""
+    values = _plain_values(command) if len(command) <= PLAIN_LENGTH_MAX else None
+    if values is None or values[0] != C_FIND_RSP:
+        return None
+    answer = C_FIND()
+    answer.MessageIDBeingRespondedTo, answer.Status = values[1], values[3]
+    return answer, values[2] != NO_DATASET
+
+
+# The rows of a search, and of all hospitals, come with the very same command.
+@lru_cache(maxsize=64)
+def _plain_values(command: bytes) -> tuple[int, ...] | None:
+    found: dict[int, bytes] = {}
+    at = 0
+    while at < len(command):
+        if at + ELEMENT.size > len(command):
+            return None
+        group, number, length = ELEMENT.unpack_from(command, at)
+        at += ELEMENT.size
+        if group or number in found or number not in PLAIN or at + length > len(command):
+            return None
+        found[number] = command[at : at + length]
+        at += length
+    values = [found.get(number, b"") for number in (KIND, RESPONDED, HAS_DATASET, STATUS)]
+    if any(len(value) != 2 for value in values):
+        return None
+    return tuple(int.from_bytes(value, "little") for value in values)
+
+
+@lru_cache(maxsize=8)
+def request(kind: type[C_FIND] | type[C_GET], sop_class: str) -> bytes:
+    """The command set of a C-FIND or C-GET request of medium priority, message 1, with an identifier."""
+    message = kind()
+    message.MessageID = 1
+    message.AffectedSOPClassUID = UID(sop_class)
+    message.Priority = 0
+    message.Identifier = BytesIO(b"\0")
+    whole = C_FIND_RQ() if kind is C_FIND else C_GET_RQ()
+    whole.primitive_to_message(message)
+    return encode(whole.command_set, True, True) or b""
+
+
+def encoded(identifier: Dataset, transfer_syntax: UID) -> bytes:
+    """An identifier in bytes, by the library."""
+    return encode(identifier, transfer_syntax.is_implicit_VR, transfer_syntax.is_little_endian) or b""
+
+
+def store_response(message: C_STORE) -> bytes:
+    """The command set of a C-STORE-RSP that says success (PS3.7 9.3.1.2)."""
+    uids = (str(message.AffectedSOPClassUID or ""), str(message.AffectedSOPInstanceUID or ""))
+    sop_class, sop_instance = (uid.encode("ascii", "replace") + b"\0" * (len(uid) % 2) for uid in uids)
+    elements = (
+        (AFFECTED_CLASS, sop_class),
+        (KIND, struct.pack("<H", C_STORE_RSP)),
+        (RESPONDED, struct.pack("<H", message.MessageID or 0)),
+        (HAS_DATASET, struct.pack("<H", NO_DATASET)),
+        (STATUS, struct.pack("<H", 0)),
+        (0x1000, sop_instance),
+    )
+    body = b"".join(ELEMENT.pack(0, number, len(value)) + value for number, value in elements)
+    return ELEMENT.pack(0, 0, 4) + struct.pack("<L", len(body)) + body
+
+
+def fragments(context_id: int, kind: int, encoded: bytes, pdu_length: int) -> Iterator[P_DATA]:
+    """An encoded command set or dataset (`kind`) in pieces that fit the peer's PDUs; 0 is no limit."""
+    size = max(pdu_length - PDV_HEAD, FRAGMENT_MIN) if pdu_length else len(encoded)
+    for at in range(0, len(encoded), size):
+        control = kind | (LAST if at + size >= len(encoded) else 0)
+        piece = P_DATA()
+        piece.presentation_data_value_list.append((context_id, bytes((control,)) + encoded[at : at + size]))
+        yield piece
