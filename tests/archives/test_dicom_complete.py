@@ -73,6 +73,18 @@ def test_what_the_series_tell_comes_after_the_row() -> None:
     assert (later.modalities, later.series, later.images, later.body_part) == (("CT", "SR"), 2, 6, "CHEST")
 
 
+@pytest.mark.parametrize(
+    ("sides", "side"), [(("L", ""), "L"), (("R", "R"), "R"), (("L", "R"), "B"), (("B", "L"), "B"), (("", "X"), "")]
+)
+def test_the_side_is_that_of_the_series(sides: tuple[str, str], side: str) -> None:
+    def series(study: str) -> Rows:
+        yield from (
+            (0xFF00, series_row(study, number, Modality="DX", Laterality=one)) for number, one in enumerate(sides)
+        )
+
+    assert find(Sparing([study_row(1)], series))[-1].laterality == side
+
+
 def test_a_row_that_tells_enough_is_not_asked_about() -> None:
     archive = Sparing([study_row(1, ModalitiesInStudy="DX", StudyDescription="X-thorax")], two_series)
     (row,) = find(archive)

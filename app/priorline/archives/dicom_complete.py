@@ -1,7 +1,8 @@
 """Studies whose row does not tell what they are of, completed from their series.
 
 Modalities in Study (0008,0061) is optional at STUDY level (PS3.4 C.6.2.1.2): dcmqrscp, among others, leaves it out.
-Body Part Examined (0018,0015) is of the series; it is all there is to go by where a study has no description.
+Body Part Examined (0018,0015) and Laterality (0020,0060) are of the series; the body part is all there is to go by
+where a study has no description.
 """
 
 import time
@@ -18,7 +19,7 @@ from priorline.domain.study import StudyAnswer
 from priorline.errors import ArchiveError
 
 STUDIES_MAX = 40
-KEYS = ("SeriesInstanceUID", "Modality", "BodyPartExamined", "NumberOfSeriesRelatedInstances")
+KEYS = ("SeriesInstanceUID", "Modality", "BodyPartExamined", "Laterality", "NumberOfSeriesRelatedInstances")
 
 
 def is_told(answer: StudyAnswer) -> bool:
@@ -71,7 +72,14 @@ def _with_series(answer: StudyAnswer, rows: Sequence[Row]) -> StudyAnswer:
     return replace(
         answer,
         modalities=answer.modalities or tuple(sorted({row.text("Modality") for row in rows} - {""})),
+        laterality=answer.laterality or _laterality(row.text("Laterality") for row in rows),
         body_part=answer.body_part or next(filter(None, parts), ""),
         series=answer.series or len(rows) or None,
         images=answer.images if answer.images is not None else images,
     )
+
+
+def _laterality(told: Iterable[str]) -> str:
+    """The side of a study from those of its series: "B" where they are of both."""
+    sides = {side for side in told if side in ("L", "R", "B")}
+    return next(iter(sides), "") if len(sides) < 2 else "B"
