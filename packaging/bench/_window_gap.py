@@ -18,7 +18,7 @@ SIZE = (1920, 1080)
 
 
 class Ticker(QObject):
-    """A precise timer that keeps the longest gap between two of its ticks, and the most work of this thread in one."""
+    """A precise timer that keeps the longest gap between its ticks, and the most work of this thread in one."""
 
     def __init__(self) -> None:
         super().__init__()
