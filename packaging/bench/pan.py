@@ -110,6 +110,7 @@ def open_window(count: int) -> Window:
     window.case.changed.emit()  # type: ignore[union-attr]
     while window.list.rows.total() < count:
         QApplication.processEvents()
+    QApplication.processEvents()
     return window
 
 
