@@ -1,7 +1,8 @@
 """How long a frame of the line takes while it is moved and zoomed, and how long its rows take to make.
 
 A window of 1600 x 900 without a screen, one patient; each frame is one movement of the mouse or the wheel and the
-painting that follows. The bar for 5,000 studies: 99 of 100 frames within 16 ms, rows made again within 30 ms.
+painting that follows. The bar for 5,000 studies: 99 of 100 frames within 16 ms. Rows are made in turns of the event
+loop; how long the longest of these is, is how long a frame may wait.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import random
 import time
 from collections.abc import Callable
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -22,6 +24,7 @@ from PySide6.QtWidgets import QApplication
 
 from priorline.config import HospitalSettings, Settings
 from priorline.desk import theme
+from priorline.desk.garbage import collect_when_left
 from priorline.desk.timeline.rows import RowBuilder
 from priorline.desk.window import Window
 from priorline.domain.patient import Identifier, Patient
@@ -105,6 +108,8 @@ def open_window(count: int) -> Window:
     bridge.heard.emit(StudiesFound(number, studies(count)))
     bridge.heard.emit(PresenceKnown(0, {f"2.25.{one}": PresenceItem(40, True) for one in range(2, count, 3)}))
     window.case.changed.emit()  # type: ignore[union-attr]
+    while window.list.rows.total() < count:
+        QApplication.processEvents()
     QApplication.processEvents()
     return window
 
@@ -154,30 +159,47 @@ def frames(window: Window) -> tuple[list[float], int]:
 
 
 def rows(window: Window) -> dict[str, list[float]]:
-    """Seconds to make all rows at first, again after one study changed, and to redraw the whole window for it."""
+    """Seconds until all rows are made at first and the longest turn of the event loop meanwhile, then seconds until
+    the window shows them again after one study changed, and the longest turn of that."""
+    made: dict[str, list[float]] = {"rows at first": [], "its turn": [], "shown again": [], "turn of showing": []}
     case = window.case
     assert case is not None
-    made: dict[str, list[float]] = {"rows at first": [], "rows again": [], "whole refresh": []}
-    builder = RowBuilder()
     for number in range(ROUNDS):
+        fresh = RowBuilder()
+        whole, longest = turns(fresh, partial(fresh.build, case))
+        made["rows at first"].append(whole)
+        made["its turn"].append(longest)
         case.presence["2.25.2"] = PresenceItem(number + 1, False)
-        for name, act in (
-            ("rows at first", lambda: RowBuilder().build(case)),
-            ("rows again", lambda: builder.build(case)),
-            ("whole refresh", window._refresh),
-        ):
-            began = time.perf_counter()
-            act()
-            made[name].append(time.perf_counter() - began)
-    made["rows again"] = made["rows again"][1:]
+        whole, longest = turns(window._rows, window._refresh)
+        made["shown again"].append(whole)
+        made["turn of showing"].append(longest)
     return made
+
+
+def turns(builder: RowBuilder, begin: Callable[[], None]) -> tuple[float, float]:
+    """Seconds from `begin` until the rows are told and painted, and those of the longest turn."""
+    told: list[object] = []
+
+    def hear(made: object) -> None:
+        told.append(made)
+
+    builder.built.connect(hear)
+    began = time.perf_counter()
+    begin()
+    longest, over = time.perf_counter() - began, False
+    while not over:
+        # What is told in one turn is painted in the next.
+        over, turn = bool(told), time.perf_counter()
+        QApplication.processEvents()
+        longest = max(longest, time.perf_counter() - turn)
+    builder.built.disconnect(hear)
+    return time.perf_counter() - began, longest
 
 
 def measure(count: int) -> Sample:
     """All figures for so many studies."""
     note(f"{count} studies")
     window = open_window(count)
-    assert window.list.rows.total() == count
     taken, spans = frames(window)
     assert spans > FRAMES // 2, "the line did not move"
     figures = {"frame": taken, **rows(window)}
@@ -191,6 +213,7 @@ def main() -> None:
     parser.add_argument("counts", type=int, nargs="*", default=list(COUNTS))
     app = QApplication([])
     theme.apply_theme(app)
+    collect_when_left(app)
     samples = {f"{count} studies": measure(count) for count in parser.parse_args().counts}
     table, ends = [], {}
     for name, sample in samples.items():
@@ -203,7 +226,7 @@ def main() -> None:
             *(sample.median(key) for key in list(sample.figures)[1:]),
         )
         table.append((name, *(f"{1000 * value:.1f} ms" for value in seconds)))
-    columns = ("on the line", "frame", "p99", "worst", "rows at first", "rows again", "whole refresh")
+    columns = ("on the line", "frame", "p99", "worst", "rows at first", "its turn", "shown again", "turn of showing")
     show(f"{FRAMES} frames of moving and zooming at 1600 x 900, medians", columns, table)
     save("pan", samples, frames=FRAMES, p99_seconds=ends)
 

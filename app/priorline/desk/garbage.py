@@ -7,7 +7,7 @@ from PySide6.QtGui import QGuiApplication
 
 # Objects made until the young are looked through, and how often that happens until the older are, and until all are:
 # only a guard, for a window that nobody leaves for hours.
-THRESHOLDS = (10_000, 10, 50)
+THRESHOLDS = (1_000, 10, 500)
 
 
 def collect_when_left(app: QGuiApplication) -> None:
