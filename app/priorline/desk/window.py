@@ -5,7 +5,6 @@ from PySide6.QtGui import QCloseEvent, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
-    QLineEdit,
     QMainWindow,
     QMessageBox,
     QSplitter,
@@ -21,13 +20,11 @@ from priorline.desk.comparison import Comparison
 from priorline.desk.form import PatientForm
 from priorline.desk.header import Header
 from priorline.desk.keys import KEY_HINTS, key_sheet
+from priorline.desk.side import WIDTH, SidePanel
 from priorline.desk.timeline.line import TimelineLine
-from priorline.desk.timeline.list import SortControl, TimelineList
 from priorline.desk.timeline.rows import RowBuilder, TimelineRow
 from priorline.domain.region import RegionTable
 from priorline.work.launch import Launch
-
-LIST_WIDTH = 360
 
 
 class Window(QMainWindow):
@@ -44,10 +41,8 @@ class Window(QMainWindow):
         self._refreshing = False
         self.header = Header(self)
         self.line = TimelineLine(self)
-        self.list = TimelineList(self)
-        self.sort = SortControl(self.list, self)
-        self.filter = QLineEdit(self)
-        self.count = QLabel(self)
+        self.side = SidePanel(self)
+        self.list, self.filter, self.count = self.side.list, self.side.filter, self.side.count
         self.form = PatientForm(self)
         self.comparison = Comparison(bridge, self)
         self.setWindowTitle("Priorline")
@@ -104,26 +99,12 @@ class Window(QMainWindow):
         self.comparison.splitter.setOrientation(Qt.Orientation.Vertical if portrait else Qt.Orientation.Horizontal)
 
     def _lay_out(self) -> None:
-        self.filter.setPlaceholderText("Filter: chest ct 2019      /")
-        self.filter.setAccessibleName("Filter the list")
-        self.filter.setClearButtonEnabled(True)
-        self.count.setStyleSheet(f"color: {theme.QUIET};")
-        self.side = QWidget(self)
-        column = QVBoxLayout(self.side)
-        column.setContentsMargins(8, 8, 8, 8)
-        column.setSpacing(8)
-        counted = QHBoxLayout()
-        counted.addWidget(self.count, 1)
-        counted.addWidget(self.sort)
-        column.addWidget(self.filter)
-        column.addLayout(counted)
-        column.addWidget(self.list)
         body = QSplitter(Qt.Orientation.Horizontal, self)
         body.setHandleWidth(1)
         body.addWidget(self.side)
         body.addWidget(self.comparison.splitter)
         body.setStretchFactor(1, 1)
-        body.setSizes([LIST_WIDTH, 1600 - LIST_WIDTH])
+        body.setSizes([WIDTH, 1600 - WIDTH])
         central = QWidget(self)
         whole = QVBoxLayout(central)
         whole.setContentsMargins(0, 0, 0, 0)
@@ -152,8 +133,6 @@ class Window(QMainWindow):
         self._rows.built.connect(self._show_rows)
         self.header.coverage.retry.connect(self._retry)
         self.form.submitted.connect(self.launch)
-        self.filter.textChanged.connect(self._filter)
-        self.filter.returnPressed.connect(self.list.setFocus)
         self.line.pointed.connect(self.list.select)
         self.line.chosen.connect(self.compare)
         self.line.span_changed.connect(self.header.controls.show_span)
@@ -172,9 +151,6 @@ class Window(QMainWindow):
         }
         for keys, act in shortcuts.items():
             QShortcut(QKeySequence(keys), self).activated.connect(act)
-        clear = QShortcut(QKeySequence("Esc"), self.filter)
-        clear.setContext(Qt.ShortcutContext.WidgetShortcut)
-        clear.activated.connect(self._leave_filter)
 
     def _say_failure(self, message: str) -> None:
         self.header.say(message, theme.TROUBLE)
@@ -230,7 +206,7 @@ class Window(QMainWindow):
         self.line.set_rows(rows)
         self._keep_pointing(rows)
         self._point_line(self._pointed_uid())
-        self._count()
+        self.side.say_count()
 
     def _open_what_was_asked(self) -> None:
         case = self.case
@@ -267,14 +243,6 @@ class Window(QMainWindow):
         if suggestion is not None:
             self.compare(suggestion.study_uid)
 
-    def _filter(self, typed: str) -> None:
-        self.list.rows.set_filter(typed)
-        self._count()
-
-    def _leave_filter(self) -> None:
-        self.filter.clear()
-        self.list.setFocus()
-
     def _keep_pointing(self, rows: tuple[TimelineRow, ...]) -> None:
         """Stay on the study that the user pointed at; until then the suggestion is pointed at."""
         suggested = next((row.study_uid for row in rows if row.suggested), "")
@@ -283,11 +251,6 @@ class Window(QMainWindow):
         self.list.rows.set_rows(rows)
         self.list.select(wanted)
         self._refreshing = False
-
-    def _count(self) -> None:
-        shown, total = len(self.list.rows.shown()), self.list.rows.total()
-        noun = "study" if total == 1 else "studies"
-        self.count.setText(f"{shown} of {total} shown · Esc all" if shown != total else f"{total} {noun}")
 
     def _say_progress(self) -> None:
         fetching = self.case.fetching if self.case else {}
