@@ -197,6 +197,21 @@ def answer(number: int, patient_id: str = "PL-0042") -> Dataset:
     return row
 
 
+@pytest.mark.parametrize("syntax", [b"1.2.840.10008.1.2.2", b"1.2.840.10008.1.2.5", b"1.2.840.10008.9.9.9"])
+def test_a_transfer_syntax_that_was_not_proposed_is_a_broken_archive(syntax: bytes) -> None:
+    def script(connection: socket.socket) -> None:
+        request = peers.read_pdu(connection)
+        item = b"\x40\x00" + struct.pack(">H", len(syntax)) + syntax
+        context = b"\x21\x00" + struct.pack(">H", 4 + len(item)) + b"\x01\x00\x00\x00" + item
+        name = b"1.2.840.10008.3.1.1.1"
+        user = b"\x50\x00\x00\x08\x51\x00\x00\x04\x00\x00\x40\x00"
+        body = request[6:74] + b"\x10\x00" + struct.pack(">H", len(name)) + name + context + user
+        connection.sendall(b"\x02\x00" + struct.pack(">L", len(body)) + body)
+
+    with peers.raw(script) as peer, pytest.raises(ArchiveBroken):
+        find(peers.peer(peer.port))
+
+
 def fragment(kind: int, body: bytes) -> bytes:
     """A fragment in context 1; kind 1 is of a command and 0 of a dataset, 2 more for the last one."""
     return struct.pack(">LBB", len(body) + 2, 1, kind) + body
