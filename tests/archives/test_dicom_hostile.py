@@ -168,11 +168,13 @@ def test_endless_fragments_of_one_message_are_refused(kind: int) -> None:
         b"\x04\x00\x00\x00\x00\x04\xff\xff\xff\xff",
         b"\x04\x00\x00\x00\x00\x08\x00\x00\x00\x04\x01\x03\xff\xff",
         b"\x04\x00\x00\x00\x00\x06\x00\x00\x00\x02\x01\x02",
+        # A command field of three bytes.
+        b"\x04\x00\x00\x00\x00\x11\x00\x00\x00\x0d\x01\x03\x00\x00\x00\x01\x03\x00\x00\x00\x20\x80\x00",
         b"\x02\x00\x00\x00\x00\x04\x00\x00\x00\x00",
         b"\x05\x00\x00\x00\x00\x04\x00\x00\x00\x00",
         b"\x07\x00\x00\x00\x00\x04\x00\x00\x00\x00",
     ],
-    ids=["http", "pdv", "command", "data-first", "second-accept", "release", "abort"],
+    ids=["http", "pdv", "command", "data-first", "odd-field", "second-accept", "release", "abort"],
 )
 def test_garbage_is_a_broken_archive(garbage: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     with peers.raw(after_request(garbage)) as peer, pytest.raises((ArchiveBroken, ArchiveTimedOut)):
