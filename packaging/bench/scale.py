@@ -296,6 +296,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--window", nargs="+", metavar=("PLACE", "PORT"), help=argparse.SUPPRESS)
     parser.add_argument("--counts", type=int, nargs="+", choices=COUNTS, default=COUNTS)
+    parser.add_argument("--search-only", action="store_true", help="leave out the window")
     chosen = parser.parse_args()
     if chosen.window:
         watch_window(Path(chosen.window[0]), tuple(map(int, chosen.window[1:])))
@@ -305,7 +306,8 @@ def main() -> None:
         note(f"{count} hospitals")
         with private_place() as place, running(count) as region:
             samples[count] = measure_courier(region, place)
-            windows[count] = measure_window(region, place)
+            if not chosen.search_only:
+                windows[count] = measure_window(region, place)
     bars = report(samples, windows)
     flat = {f"{count}, {way}": sample for count, ways in samples.items() for way, sample in ways.items()}
     flat |= {f"{count}, window": sample for count, sample in windows.items()}

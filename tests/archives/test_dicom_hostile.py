@@ -168,11 +168,13 @@ def test_endless_fragments_of_one_message_are_refused(kind: int) -> None:
         b"\x04\x00\x00\x00\x00\x04\xff\xff\xff\xff",
         b"\x04\x00\x00\x00\x00\x08\x00\x00\x00\x04\x01\x03\xff\xff",
         b"\x04\x00\x00\x00\x00\x06\x00\x00\x00\x02\x01\x02",
+        # A command field of three bytes.
+        b"\x04\x00\x00\x00\x00\x11\x00\x00\x00\x0d\x01\x03\x00\x00\x00\x01\x03\x00\x00\x00\x20\x80\x00",
         b"\x02\x00\x00\x00\x00\x04\x00\x00\x00\x00",
         b"\x05\x00\x00\x00\x00\x04\x00\x00\x00\x00",
         b"\x07\x00\x00\x00\x00\x04\x00\x00\x00\x00",
     ],
-    ids=["http", "pdv", "command", "data-first", "second-accept", "release", "abort"],
+    ids=["http", "pdv", "command", "data-first", "odd-field", "second-accept", "release", "abort"],
 )
 def test_garbage_is_a_broken_archive(garbage: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     with peers.raw(after_request(garbage)) as peer, pytest.raises((ArchiveBroken, ArchiveTimedOut)):
@@ -195,6 +197,21 @@ def answer(number: int, patient_id: str = "PL-0042") -> Dataset:
     row.QueryRetrieveLevel = "STUDY"
     row.PatientID, row.StudyInstanceUID = patient_id, f"{STUDY}.{number}"
     return row
+
+
+@pytest.mark.parametrize("syntax", [b"1.2.840.10008.1.2.2", b"1.2.840.10008.1.2.5", b"1.2.840.10008.9.9.9"])
+def test_a_transfer_syntax_that_was_not_proposed_is_a_broken_archive(syntax: bytes) -> None:
+    def script(connection: socket.socket) -> None:
+        request = peers.read_pdu(connection)
+        item = b"\x40\x00" + struct.pack(">H", len(syntax)) + syntax
+        context = b"\x21\x00" + struct.pack(">H", 4 + len(item)) + b"\x01\x00\x00\x00" + item
+        name = b"1.2.840.10008.3.1.1.1"
+        user = b"\x50\x00\x00\x08\x51\x00\x00\x04\x00\x00\x40\x00"
+        body = request[6:74] + b"\x10\x00" + struct.pack(">H", len(name)) + name + context + user
+        connection.sendall(b"\x02\x00" + struct.pack(">L", len(body)) + body)
+
+    with peers.raw(script) as peer, pytest.raises(ArchiveBroken):
+        find(peers.peer(peer.port))
 
 
 def fragment(kind: int, body: bytes) -> bytes:

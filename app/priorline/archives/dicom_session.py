@@ -51,9 +51,14 @@ class Session:
         self._abandoned = True
 
     def context(self, sop_class: str) -> PresentationContext:
-        """The accepted presentation context of a service; raises ArchiveRefused when the peer accepted none."""
+        """The accepted presentation context of a service.
+
+        Raises ArchiveRefused when the peer accepted none, ArchiveBroken when with a transfer syntax of its own.
+        """
         for context in self._association.accepted_contexts:
             if context.abstract_syntax == sop_class:
+                if not self._association.was_proposed(context):
+                    raise ArchiveBroken(_broken(self.peer))
                 return context
         raise ArchiveRefused(f"{self.peer.name} does not offer “{UID(sop_class).name}” to us.")
 

@@ -13,6 +13,7 @@ import struct
 from contextlib import suppress
 from typing import Any
 
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pynetdicom import _config
 from pynetdicom.association import Association
 from pynetdicom.fsm import InvalidEventError
@@ -27,8 +28,10 @@ READ_AHEAD = 16384
 CONNECT_POLL = 0.02
 HEADER = struct.Struct(">BBL")
 A_ABORT = b"\x07\x00\x00\x00\x00\x04\x00\x00\x00\x00"
-# What pynetdicom raises while it takes apart what a peer sent.
+# What pynetdicom and pydicom raise while they take apart what a peer sent.
 FOREIGN_FAULTS = (
+    BytesLengthException,
+    InvalidDicomError,
     InvalidEventError,
     ArithmeticError,
     AssertionError,

@@ -231,6 +231,11 @@ class WatchedAssociation(Association):
         """Send the request for this association."""
         self.transport.send(self._request)
 
+    def was_proposed(self, accepted: PresentationContext) -> bool:
+        """Whether the transfer syntax of an accepted context is one that was proposed for it."""
+        proposed = {context.context_id: context.transfer_syntax for context in self.requestor.requested_contexts}
+        return bool(accepted.transfer_syntax) and accepted.transfer_syntax[0] in proposed[accepted.context_id]
+
     def _is_over(self) -> bool:
         """Whether no message can come any more: one grew too long, or the association ended."""
         growing = self.dimse.message
