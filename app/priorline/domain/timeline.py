@@ -5,28 +5,24 @@ Knows no screen and does no input or output; the window and the command line bot
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, time
+from datetime import date, datetime
 from functools import lru_cache, partial
 from itertools import chain
 
 from priorline.domain.coverage import Coverage, left_out
 from priorline.domain.duplicates import ProbableCopy, Sight, by_study, probable_copies
 from priorline.domain.identity import Identity, Match, compare
-from priorline.domain.laterality import Side
 from priorline.domain.links import PersonLink, link_of
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.people import NAMES_MAX, People
-from priorline.domain.region import Region, RegionTable
+from priorline.domain.ranking import Ranking, place_of
+from priorline.domain.region import RegionTable
 from priorline.domain.region_finding import Written, find_region
-from priorline.domain.relevance import FILM_MODALITIES, Exam, relevance
 from priorline.domain.study import HospitalReport, HospitalState, StudyAnswer
-from priorline.domain.timeline_study import TimelineStudy
+from priorline.domain.timeline_study import TimelineStudy, told_by
 from priorline.errors import UsageError
 
 __all__ = ["NAMES_MAX", "Coverage", "Timeline", "TimelineStudy"]
-
-# Film or not, taken in bed or not, main region, side: "oldest" and "latest" are meant within one kind.
-Kind = tuple[bool, bool, Region, Side]
 
 
 class Timeline:
@@ -57,6 +53,7 @@ class Timeline:
         self._reports = {name: HospitalReport(name, HospitalState.ASKING) for name in hospitals}
         self._current_uid = ""
         self._merged: dict[str, TimelineStudy] = {}
+        self._ranking = Ranking()
         self._studies: tuple[TimelineStudy, ...] | None = None
         self._copies: Mapping[str, tuple[str, ...]] | None = None
 
@@ -137,9 +134,9 @@ class Timeline:
             for uid, copies in self._answers.items():
                 if uid not in self._merged:
                     self._merged[uid] = self._merge(copies)
-            line = sorted(self._merged.values(), key=_place, reverse=True)
+            line = sorted(self._merged.values(), key=place_of, reverse=True)
             current = self._current_uid
-            self._studies = _ranked(
+            self._studies = self._ranking.rank(
                 [replace(study, current=True) if study.study_uid == current else study for study in line]
             )
         return self._studies
@@ -151,7 +148,7 @@ class Timeline:
             for study in self.studies()
             if study.relevance.score > 0 and study.relevance.related and study.match.outcome is Identity.SAME
         ]
-        return max(priors, key=lambda study: (study.relevance.score, _place(study)), default=None)
+        return max(priors, key=lambda study: (study.relevance.score, place_of(study)), default=None)
 
     def _changed(self, *, everything: bool = False) -> None:
         self._studies = self._copies = None
@@ -198,7 +195,8 @@ class Timeline:
         # The least certain copy speaks for the study: one in question, else one that is certain by a person's word.
         worst = min(matches, key=lambda match: (match.outcome is Identity.SAME, match.link is None))
         region = self._region(_written(ordered))
-        return TimelineStudy((_filled(ordered), *ordered[1:]), worst, region)
+        answers = (_filled(ordered), *ordered[1:])
+        return TimelineStudy(answers, worst, region, told_by(answers))
 
 
 def _also_known_as(context: Patient, local: Identifier) -> Patient:
@@ -249,44 +247,3 @@ def _written(copies: Sequence[StudyAnswer]) -> Written:
         tuple(dict.fromkeys(filter(None, descriptions))),
         tuple(dict.fromkeys(name for copy in copies for name in copy.modalities)),
     )
-
-
-def _when(study: TimelineStudy) -> tuple[date, time]:
-    return (study.best.study_date or date.min, study.best.study_time or time.min)
-
-
-def _place(study: TimelineStudy) -> tuple[date, time, str]:
-    return (*_when(study), study.study_uid)
-
-
-def _ranked(studies: Sequence[TimelineStudy]) -> tuple[TimelineStudy, ...]:
-    current = next((study for study in studies if study.current), None)
-    if current is None:
-        return tuple(studies)
-    reading = current.exam()
-    exams = {study.study_uid: study.exam() for study in studies}
-    oldest, latest = _ends(studies, exams, current)
-
-    def rank(study: TimelineStudy) -> TimelineStudy:
-        uid = study.study_uid
-        score = relevance(reading, exams[uid], oldest_of_kind=uid in oldest, latest_before=uid in latest)
-        return replace(study, relevance=score)
-
-    return tuple(study if study.current else rank(study) for study in studies)
-
-
-def _ends(
-    studies: Sequence[TimelineStudy], exams: Mapping[str, Exam], current: TimelineStudy
-) -> tuple[frozenset[str], frozenset[str]]:
-    """The oldest study of each kind, and the latest of each kind before the current one; only certain ones count."""
-    oldest: dict[Kind, str] = {}
-    latest: dict[Kind, str] = {}
-    for study in studies:
-        if study.current or study.best.study_date is None or study.match.outcome is not Identity.SAME:
-            continue
-        exam = exams[study.study_uid]
-        kind = (not FILM_MODALITIES.isdisjoint(exam.modalities), exam.bedside, exam.regions[0], exam.side)
-        oldest[kind] = study.study_uid
-        if _when(study) < _when(current):
-            latest.setdefault(kind, study.study_uid)
-    return frozenset(oldest.values()), frozenset(latest.values())

@@ -1,5 +1,6 @@
 """One study as it stands on the line: everyone who holds it, whose it is, what it shows and how much it matters."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from priorline.domain.identity import Match
@@ -15,12 +16,45 @@ BEDSIDE_WORDS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What all copies of a study say together: worked out once, as ranking and drawing ask for it again and again.
+
+    `modalities` has those of pictures before those of documents; `images` is the largest number of instances that any
+    holder gives.
+    """
+
+    hospitals: tuple[str, ...]
+    modalities: tuple[str, ...]
+    images: int | None
+    side: Side
+    bedside: bool
+
+
+def told_by(answers: Sequence[StudyAnswer]) -> Told:
+    """What `answers`, the copies of one study, say together."""
+    found = dict.fromkeys(modality for answer in answers for modality in answer.modalities)
+    counts = [answer.images for answer in answers if answer.images is not None]
+    tagged = side_of_tags(answer.laterality for answer in answers)
+    bedside = not FILM_MODALITIES.isdisjoint(found) and any(
+        not BEDSIDE_WORDS.isdisjoint(plain(answer.description).split()) for answer in answers
+    )
+    return Told(
+        tuple(answer.hospital for answer in answers),
+        tuple(sorted(found, key=DOCUMENT_MODALITIES.__contains__)),
+        max(counts, default=None),
+        tagged or side_of(*dict.fromkeys(answer.description for answer in answers)),
+        bedside,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class TimelineStudy:
     """One study on the line with everyone who holds it; `answers` has the best described copy first."""
 
     answers: tuple[StudyAnswer, ...]
     match: Match
     region_finding: RegionFinding
+    told: Told
     relevance: Relevance = field(default=Relevance(0.0))
     current: bool = False
 
@@ -42,32 +76,25 @@ class TimelineStudy:
     @property
     def side(self) -> Side:
         """The side of the body, from Laterality where a hospital gives it, else from what the copies are called."""
-        tagged = side_of_tags(answer.laterality for answer in self.answers)
-        return tagged or side_of(*dict.fromkeys(answer.description for answer in self.answers))
+        return self.told.side
 
     @property
     def hospitals(self) -> tuple[str, ...]:
         """Every hospital that holds the study."""
-        return tuple(answer.hospital for answer in self.answers)
+        return self.told.hospitals
 
     @property
     def modalities(self) -> tuple[str, ...]:
         """Modalities, those of pictures before those of documents."""
-        found = dict.fromkeys(modality for answer in self.answers for modality in answer.modalities)
-        return tuple(sorted(found, key=DOCUMENT_MODALITIES.__contains__))
+        return self.told.modalities
 
     @property
     def images(self) -> int | None:
         """The largest number of instances that any holder gives."""
-        counts = [answer.images for answer in self.answers if answer.images is not None]
-        return max(counts, default=None)
+        return self.told.images
 
     def exam(self) -> Exam:
         """What ranking looks at."""
-        modalities = self.modalities
-        bedside = not FILM_MODALITIES.isdisjoint(modalities) and any(
-            not BEDSIDE_WORDS.isdisjoint(plain(answer.description).split()) for answer in self.answers
-        )
-        return Exam(
-            self.regions, modalities, self.best.study_date, bedside, self.side, self.region_finding.confidence
-        )
+        told, finding = self.told, self.region_finding
+        date = self.answers[0].study_date
+        return Exam(finding.regions, told.modalities, date, told.bedside, told.side, finding.confidence)
