@@ -12,7 +12,7 @@ from itertools import combinations
 from priorline.domain.region import Region
 from priorline.domain.relevance import DOCUMENT_MODALITIES
 
-CROWD_MAX = 16
+CROWD_MAX = 4
 """Of more studies than this at one moment none is told to be a copy of another."""
 
 Moment = tuple[date, time | None, frozenset[str]]

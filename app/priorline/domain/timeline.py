@@ -107,9 +107,13 @@ class Timeline:
 
     def probable_copies(self, study_uid: str) -> tuple[str, ...]:
         """The UIDs of other studies on the line that are probably this one, copied under another UID."""
+        return self.copied().get(study_uid, ())
+
+    def copied(self) -> Mapping[str, tuple[str, ...]]:
+        """`probable_copies` of every study that has any."""
         if self._copies is None:
             self._copies = by_study(self.copies())
-        return self._copies.get(study_uid, ())
+        return self._copies
 
     def copies(self) -> tuple[ProbableCopy, ...]:
         """All pairs of studies on the line that are probably one, with the reasons."""

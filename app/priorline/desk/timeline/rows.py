@@ -220,12 +220,11 @@ def _make(facts: _Facts) -> TimelineRow:
 
 def _twins(timeline: Timeline) -> dict[str, tuple[str, ...]]:
     """The places of probable copies, by the study that they are probably copies of."""
-    copies = timeline.copies()
-    if not copies:
+    copied = timeline.copied()
+    if not copied:
         return {}
-    places = {study.study_uid: ", ".join(map(shown_text, study.hospitals)) for study in timeline.studies()}
-    uids = {uid for copy in copies for uid in (copy.one_uid, copy.other_uid)}
-    return {uid: tuple(places[other] for other in timeline.probable_copies(uid)) for uid in uids}
+    places = {one.study_uid: ", ".join(map(shown_text, one.hospitals)) for one in timeline.studies()}
+    return {uid: tuple(places[other] for other in others) for uid, others in copied.items()}
 
 
 def _region_why(study: TimelineStudy) -> str:
