@@ -6,11 +6,11 @@ from datetime import date, time
 
 import numpy as np
 import pytest
+from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from priorline.config import HospitalSettings, Settings
-from priorline.desk.decisions import NOT_KEPT, NOT_TAKEN_BACK
-from priorline.desk.identity_card import COMPARE, CONFIRM
+from priorline.desk.decisions import CHANGED, NOT_KEPT, NOT_TAKEN_BACK
 from priorline.desk.viewer.content import PaneState
 from priorline.desk.window import Window
 from priorline.domain.links import PersonLink
@@ -23,7 +23,9 @@ from priorline.work.launch import Launch
 from priorline.work.messages import (
     AskPresence,
     CachedInstance,
+    Cancel,
     Confirm,
+    Fetch,
     LookAtPerson,
     OnRecord,
     OpenStudy,
@@ -105,9 +107,9 @@ def confirmed(window: Window, bridge: ScriptedBridge, look: Look) -> None:
     window.compare(FILM.study_uid)
     card = window.comparison.halves[window.comparison.prior].card
     card.reason.setText(REASON)
-    card.button.click()
+    card.look.click()
     bridge.tell(OnRecord(bridge.last(LookAtPerson).number))
-    card.button.click()
+    card.same.click()
     bridge.tell(OnRecord(bridge.last(Confirm).number))
     everything_here(bridge)
     look(lambda: window.comparison.prior.study_uid == FILM.study_uid)
@@ -134,18 +136,18 @@ def test_a_study_in_question_asks_and_shows_nothing_of_the_person(
     assert window.comparison.prior.pane.content.state is PaneState.OTHER_PATIENT
     assert "Differ: name." in said(window)
     assert "Bakker".casefold() not in said(window).casefold()
-    assert not card.button.isEnabled()  # not without a reason
+    assert not card.look.isEnabled()  # not without a reason
     card.reason.setText("  ")
-    assert not card.button.isEnabled()
+    assert not card.look.isEnabled()
     card.reason.setText(REASON)
-    assert card.button.text() == COMPARE
-    card.button.click()
+    assert not card.same.isVisible()
+    card.look.click()
     asked = bridge.last(LookAtPerson)
     assert (asked.reason, asked.study_uid, asked.hospitals) == (REASON, FILM.study_uid, ("B",))
     assert "Bakker".casefold() not in said(window).casefold()  # before the look is on record
     bridge.tell(OnRecord(asked.number))
     assert "bakker" in said(window).casefold()
-    assert card.button.text() == CONFIRM
+    assert card.same.isVisible()
     assert bridge.count(Confirm) == 0
 
 
@@ -157,9 +159,9 @@ def test_confirming_is_kept_first_and_then_opens_all_that_it_covers(
     window.compare(FILM.study_uid)
     card = window.comparison.halves[window.comparison.prior].card
     card.reason.setText(REASON)
-    card.button.click()
+    card.look.click()
     bridge.tell(OnRecord(bridge.last(LookAtPerson).number))
-    card.button.click()
+    card.same.click()
     kept = bridge.last(Confirm)
     assert [link.reason for link in kept.links] == [REASON]
     assert set(kept.study_uids) == {FILM.study_uid, SECOND.study_uid}
@@ -179,9 +181,9 @@ def test_what_cannot_be_kept_stays_shut(window: Window, bridge: ScriptedBridge, 
     window.compare(FILM.study_uid)
     card = window.comparison.halves[window.comparison.prior].card
     card.reason.setText(REASON)
-    card.button.click()
+    card.look.click()
     bridge.tell(OnRecord(bridge.last(LookAtPerson).number))
-    card.button.click()
+    card.same.click()
     bridge.tell(RequestFailed(bridge.last(Confirm).number, "The disk is full."))
     assert window.header.sentence == NOT_KEPT.format("The disk is full.")
     assert window.comparison.prior.study_uid == ""
@@ -225,9 +227,119 @@ def test_another_patient_finds_no_card_of_the_last_one(window: Window, bridge: S
     window.compare(FILM.study_uid)
     half = window.comparison.halves[window.comparison.prior]
     half.card.reason.setText(REASON)
-    half.card.button.click()
+    half.card.look.click()
     asked = bridge.last(LookAtPerson)
     window.launch(Launch(patient_id="1", issuer="X"))
     bridge.tell(OnRecord(asked.number))
     assert not half.card.isVisible()
     assert "bakker" not in said(window).casefold()
+
+
+def asked(window: Window, bridge: ScriptedBridge, look: Look) -> None:
+    """The film on the right, in question, with the details shown."""
+    launch(window, bridge)
+    look(lambda: window.case is not None and window.case.study(FILM.study_uid) is not None)
+    window.compare(FILM.study_uid)
+    card = window.comparison.halves[window.comparison.prior].card
+    card.reason.setText(REASON)
+    card.look.click()
+    bridge.tell(OnRecord(bridge.last(LookAtPerson).number))
+
+
+def test_enter_looks_once_and_never_confirms(
+    qtbot: QtBot, window: Window, bridge: ScriptedBridge, look: Look
+) -> None:
+    launch(window, bridge)
+    look(lambda: window.case is not None and window.case.study(FILM.study_uid) is not None)
+    window.compare(FILM.study_uid)
+    card = window.comparison.halves[window.comparison.prior].card
+    card.reason.setText(REASON)
+    for _ in range(4):
+        qtbot.keyClick(card.reason, Qt.Key.Key_Return)
+    assert bridge.count(LookAtPerson) == 1
+    bridge.tell(OnRecord(bridge.last(LookAtPerson).number))
+    for _ in range(4):
+        qtbot.keyClick(card.reason, Qt.Key.Key_Return)
+    assert (bridge.count(LookAtPerson), bridge.count(Confirm)) == (1, 0)
+
+
+def test_only_what_was_seen_is_confirmed(window: Window, bridge: ScriptedBridge, look: Look) -> None:
+    asked(window, bridge, look)
+    other = replace(FILM, hospital="A", patient=replace(JANSEN, name="DE VRIES^Petra"))
+    bridge.tell(StudiesFound(bridge.last(Search).number, (other,)))
+    window.comparison.halves[window.comparison.prior].card.same.click()  # before the window was drawn anew
+    assert bridge.count(Confirm) == 0
+    assert window.header.sentence == CHANGED
+    look(lambda: not window.comparison.halves[window.comparison.prior].card.same.isVisible())
+
+
+def test_details_that_were_not_asked_for_are_not_shown(window: Window, bridge: ScriptedBridge, look: Look) -> None:
+    launch(window, bridge)
+    look(lambda: window.case is not None and window.case.study(FILM.study_uid) is not None)
+    window.compare(FILM.study_uid)
+    card = window.comparison.halves[window.comparison.prior].card
+    card.reason.setText(REASON)
+    card.look.click()
+    other = replace(FILM, hospital="A", patient=replace(JANSEN, name="DE VRIES^Petra"))
+    bridge.tell(StudiesFound(bridge.last(Search).number, (other,)))
+    look(lambda: card.reason.text() == "")  # it asks anew
+    bridge.tell(OnRecord(bridge.last(LookAtPerson).number))
+    assert not card.same.isVisible()
+    assert "petra" not in said(window).casefold()
+
+
+def test_a_confirmation_answered_late_does_not_undo_the_undo(
+    window: Window, bridge: ScriptedBridge, look: Look
+) -> None:
+    asked(window, bridge, look)
+    half = window.comparison.halves[window.comparison.prior]
+    half.card.same.click()
+    half.card.same.click()
+    assert window.case is not None
+    study = window.case.study(FILM.study_uid)
+    assert study is not None
+    window.case.confirm(study, REASON)
+    assert bridge.count(Confirm) == 1
+    number = bridge.last(Confirm).number
+    window.case.revoke(FILM.study_uid, "no")
+    assert bridge.count(Revoke) == 0
+    bridge.tell(OnRecord(number))
+    look(lambda: window.comparison.prior.study_uid == FILM.study_uid)  # nothing was confirmed when it was taken back
+    window.case.revoke(FILM.study_uid, "no")
+    bridge.tell(OnRecord(number))
+    assert window.comparison.prior.study_uid == ""
+
+
+def test_a_failed_undo_is_tried_again(window: Window, bridge: ScriptedBridge, look: Look) -> None:
+    confirmed(window, bridge, look)
+    window.comparison.halves[window.comparison.prior].note.undo.click()
+    first = bridge.last(Revoke)
+    bridge.tell(RequestFailed(first.number, "The disk is full."))
+    window.launch(Launch(patient_id="1", issuer="X"))  # the next patient does not wait for it
+    again = bridge.last(Revoke)
+    assert again.number != first.number
+    assert (again.links, again.study_uids, again.reason) == (first.links, first.study_uids, first.reason)
+
+
+def test_what_falls_into_question_is_fetched_no_further(window: Window, bridge: ScriptedBridge, look: Look) -> None:
+    launch(window, bridge)
+    look(lambda: window.case is not None and window.case.current() is not None)
+    absent = dict.fromkeys((CT.study_uid, FILM.study_uid, SECOND.study_uid), PresenceItem(0, complete=False))
+    bridge.tell(PresenceKnown(bridge.last(AskPresence).number, absent))
+    look(lambda: bridge.count(Fetch) == 1)
+    number = bridge.last(Fetch).number
+    other = replace(CT, hospital="B", patient=MARRIED)
+    bridge.tell(StudiesFound(bridge.last(Search).number, (other,)))
+    look(lambda: any(isinstance(one, Cancel) and one.number == number for one in bridge.sent))
+
+
+def test_the_study_that_is_read_is_never_one_in_question(window: Window, bridge: ScriptedBridge, look: Look) -> None:
+    window.launch(Launch(patient_id="999990007", issuer="NLMINBIZA", name=JANSEN.name, birth_date="19700314"))
+    number = bridge.last(Search).number
+    bridge.tell(PatientKnown(number, JANSEN, {}))
+    bridge.tell(StudiesFound(number, (CT, FILM)))
+    look(lambda: window.case is not None and window.case.study(FILM.study_uid) is not None)
+    window.compare(FILM.study_uid)
+    assert window.case is not None
+    assert window.case.current() is None
+    assert window.comparison.halves[window.comparison.prior].card.isVisible()

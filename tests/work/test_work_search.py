@@ -198,7 +198,8 @@ def test_without_an_audit_trail_nobody_is_asked(tmp_path: Path) -> None:
     assert {report.state for report in ear.reports.values()} == {HospitalState.NOT_ASKED}
     assert all("audit trail" in report.message for report in ear.reports.values())
     assert [archive.asked for archive in archives] == [[], []]
-    assert find_current([hospital(archive) for archive in archives], "1.2.3.1", broken) is None
+    with pytest.raises(EnvironmentFault, match="audit trail"):
+        find_current([hospital(archive) for archive in archives], "1.2.3.1", broken)
     holders = find_holders([hospital(archive) for archive in archives], "1.2.3.1", broken)
     assert (holders.found, len(holders.problems)) == ((), 1)
     assert [archive.asked for archive in archives] == [[], []]

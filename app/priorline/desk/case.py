@@ -37,7 +37,7 @@ class Case(QObject):
     failed = Signal(str)
     fetch_ended = Signal(object)
     instance_arrived = Signal(str, object, int, int)
-    details_on_record = Signal(str)
+    details_on_record = Signal(object)
 
     def __init__(self, bridge: Bridge, hospitals: tuple[str, ...], table: RegionTable, parent: QObject) -> None:
         super().__init__(parent)
@@ -130,16 +130,15 @@ class Case(QObject):
         if study is not None:
             self._fetches.discard(study, handle)
 
-    def look_at_person(self, study_uid: str, reason: str) -> None:
+    def look_at_person(self, study: TimelineStudy, reason: str) -> None:
         """Somebody wants to see how hospitals describe a person who is perhaps the patient."""
-        study = self.study(study_uid)
-        if study is not None and self.patient is not None:
+        if self.patient is not None:
             self._decisions.look_at_person(self.patient, study, reason)
 
-    def confirm(self, study_uid: str, reason: str) -> None:
-        """A person says that a study in question is this patient's, and why."""
+    def confirm(self, seen: TimelineStudy, reason: str) -> None:
+        """A person says that a study in question, as it was seen, is this patient's, and why."""
         if self.timeline is not None:
-            self._decisions.confirm(self.timeline, study_uid, reason)
+            self._decisions.confirm(self.timeline, seen, reason)
 
     def revoke(self, study_uid: str, reason: str) -> None:
         """Take that back: its pictures close at once."""
@@ -165,6 +164,8 @@ class Case(QObject):
         self._fetches.close()
         for number in self._searches:
             self._bridge.cancel(number)
+        # What is on its way already is still delivered, and means nobody here.
+        self._searches.clear()
 
     def _send_search(self, request: Request) -> None:
         self._searches.add(request.number)

@@ -111,6 +111,7 @@ class Comparison(QObject):
             return
         half.tell(study, case.patient)
         if study.match.outcome is not Identity.SAME:
+            case.stop_fetch(study.study_uid)
             self._shut(presenter, role)
             return
         patients = tuple(copy.patient for copy in study.answers)
@@ -147,18 +148,18 @@ class Comparison(QObject):
         if self._case is not None:
             self._case.discard(study_uid, handle)
 
-    def _ask_details(self, study_uid: str, reason: str) -> None:
+    def _ask_details(self, study: TimelineStudy, reason: str) -> None:
         if self._case is not None:
-            self._case.look_at_person(study_uid, reason)
+            self._case.look_at_person(study, reason)
 
-    def _show_details(self, study_uid: str) -> None:
+    def _show_details(self, study: TimelineStudy) -> None:
         for half in self.halves.values():
-            half.card.show_details(study_uid)
+            half.card.show_details(study)
             half.place_card()
 
-    def _confirm(self, study_uid: str, reason: str) -> None:
+    def _confirm(self, study: TimelineStudy, reason: str) -> None:
         if self._case is not None:
-            self._case.confirm(study_uid, reason)
+            self._case.confirm(study, reason)
 
     def _revoke(self, study_uid: str) -> None:
         if self._case is not None:
@@ -178,7 +179,8 @@ class Comparison(QObject):
             same = study.match.outcome is Identity.SAME
             if same and presenter.study_uid == study.study_uid:
                 half.note.tell(study)
-                presenter.describe(self._content(study, role))
+                patients = tuple(copy.patient for copy in study.answers)
+                presenter.open(study.study_uid, patients, self._content(study, role))
             elif same or presenter.study_uid or not half.card.is_about(study):
                 self._open(presenter, study, role)
         self._invite()

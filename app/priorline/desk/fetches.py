@@ -43,6 +43,8 @@ class Fetches(QObject):
         self.reports: dict[str, FetchReport] = {}
         self.fetching: dict[str, tuple[int, int]] = {}
         self._asked: dict[int, _Asked] = {}
+        self._stopped: set[int] = set()
+        self._presence_asked: dict[int, tuple[str, ...]] = {}
         self._waiting: dict[str, TimelineStudy] = {}
         self._holders: dict[str, list[StudyAnswer]] = {}
         self._found_damaged: set[str] = set()
@@ -50,7 +52,9 @@ class Fetches(QObject):
 
     def ask_presence(self, study_uids: Iterable[str]) -> None:
         """Ask how much of these studies is in the cache."""
-        self._bridge.send(AskPresence(self._bridge.next_number(), tuple(study_uids)))
+        request = AskPresence(self._bridge.next_number(), tuple(study_uids))
+        self._presence_asked[request.number] = request.study_uids
+        self._bridge.send(request)
 
     def is_whole(self, study: TimelineStudy) -> bool:
         """Whether all of a study is in the cache, also counted against what hospitals say now."""
@@ -60,9 +64,9 @@ class Fetches(QObject):
     def start(self, study: TimelineStudy) -> None:
         """Retrieve a study, as soon as it is known what of it is here, unless nothing is missing."""
         uid = study.study_uid
-        if uid not in self.presence:
+        if uid not in self.presence or self._is_fetching(uid):
             self._waiting[uid] = study
-        elif not any(asked.study_uid == uid for asked in self._asked.values()) and not self.is_whole(study):
+        elif not self.is_whole(study):
             # A folder holds nothing more: all there is was taken in at once.
             self._holders[uid] = [copy for copy in study.answers if copy.hospital in self._hospitals]
             self._ask_next_holder(uid)
@@ -71,8 +75,10 @@ class Fetches(QObject):
         """Nobody looks at this study any more; what has arrived stays."""
         self._waiting.pop(study_uid, None)
         self._holders.pop(study_uid, None)
+        self.fetching.pop(study_uid, None)
         for number, asked in self._asked.items():
-            if asked.study_uid == study_uid:
+            if asked.study_uid == study_uid and number not in self._stopped:
+                self._stopped.add(number)
                 self._bridge.cancel(number)
 
     def discard(self, study: TimelineStudy, handle: str) -> None:
@@ -85,13 +91,21 @@ class Fetches(QObject):
             self._found_damaged.add(uid)
             self.presence.pop(uid, None)
             self._waiting[uid] = study
-        self._bridge.send(Discard(self._bridge.next_number(), uid, (handle,)))
+        request = Discard(self._bridge.next_number(), uid, (handle,))
+        self._presence_asked[request.number] = (uid,)
+        self._bridge.send(request)
 
     def close(self) -> None:
         """Stop everything: another patient."""
         self._bridge.heard.disconnect(self._take)
         for number in self._asked:
             self._bridge.cancel(number)
+        # What is on its way already is still delivered, and means nobody here.
+        for waiting in (self._asked, self._presence_asked, self._waiting, self._holders):
+            waiting.clear()
+
+    def _is_fetching(self, uid: str) -> bool:
+        return any(asked.study_uid == uid for number, asked in self._asked.items() if number not in self._stopped)
 
     def _ask_next_holder(self, uid: str) -> bool:
         """Retrieve from the next hospital that holds the study; false where none is left."""
@@ -108,14 +122,17 @@ class Fetches(QObject):
         return True
 
     def _take(self, event: Event) -> None:
-        if isinstance(event, PresenceKnown):
-            self._take_presence(event)
+        if event.number in self._presence_asked:
+            uids = self._presence_asked.pop(event.number)
+            # Where the cache did not say, nothing of it counts as here: what is here is not sent again.
+            absent = dict.fromkeys(uids, PresenceItem(0, complete=False))
+            self._take_presence(event.studies if isinstance(event, PresenceKnown) else absent)
         elif event.number in self._asked:
             self._take_fetch(event, self._asked[event.number])
 
-    def _take_presence(self, event: PresenceKnown) -> None:
-        self.presence.update(event.studies)
-        for uid in event.studies:
+    def _take_presence(self, studies: dict[str, PresenceItem]) -> None:
+        self.presence.update(studies)
+        for uid in studies:
             study = self._waiting.pop(uid, None)
             if study is not None:
                 self.start(study)
@@ -125,7 +142,8 @@ class Fetches(QObject):
         uid = asked.study_uid
         match event:
             case InstanceArrived():
-                self.fetching[uid] = (event.received, event.expected)
+                if event.number not in self._stopped:
+                    self.fetching[uid] = (event.received, event.expected)
                 self.presence[uid] = PresenceItem(event.received, complete=False)
                 self.instance_arrived.emit(uid, event.instance, event.received, event.expected)
                 self.changed.emit()
@@ -137,6 +155,10 @@ class Fetches(QObject):
     def _end(self, number: int, report: FetchReport) -> None:
         uid = report.study_uid
         self._asked.pop(number)
+        if number in self._stopped:
+            self._stopped.discard(number)
+            self.ask_presence((uid,))
+            return
         self.fetching.pop(uid, None)
         if report.state is not FetchState.COMPLETE and self._ask_next_holder(uid):
             return

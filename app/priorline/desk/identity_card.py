@@ -3,26 +3,26 @@
 The details belong to somebody who is perhaps another person, so they are shown only once the look is on record.
 """
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from priorline.desk import theme, wording
-from priorline.domain.identity import Identity, Match
-from priorline.domain.patient import Patient, display_name
+from priorline.desk.identity_details import Details, label
+from priorline.domain.identity import Identity
+from priorline.domain.patient import Patient
 from priorline.domain.timeline import TimelineStudy
 
 WIDTH = 440
 COMPARE, CONFIRM = "Compare the details", "Same person: show the images"
 KEPT = "Your name, the time and the reason are kept. You can undo it."
-FIELDS = (("name", "Name"), ("birth date", "Birth date"), ("sex", "Sex"), ("number", "Number"))
 
 
 class IdentityCard(QFrame):
-    """Asks about one study at a time; `details_asked` and `confirmed` carry the study's UID and the reason."""
+    """Asks about one study at a time; `details_asked` and `confirmed` carry it as it was seen, and the reason."""
 
-    details_asked = Signal(str, str)
-    confirmed = Signal(str, str)
+    details_asked = Signal(object, str)
+    confirmed = Signal(object, str)
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -33,19 +33,19 @@ class IdentityCard(QFrame):
         )
         self._study: TimelineStudy | None = None
         self._patient: Patient | None = None
-        self._title, self._words, self._kept = _label(), _label(), _label()
+        self._title, self._words, self._kept = label("Perhaps this patient"), label(), label(KEPT, theme.QUIET)
         self._title.setFont(theme.font(theme.LARGE, QFont.Weight.DemiBold))
-        self._kept.setStyleSheet(f"color: {theme.QUIET};")
-        self._kept.setText(KEPT)
-        self._details = QWidget(self)
+        self._details = Details(self)
         self.reason = QLineEdit(self)
         self.reason.setAccessibleName("How do you know that it is the same person?")
         self.reason.setPlaceholderText("How do you know? e.g. maiden name in the referral")
-        self.button = QPushButton(self)
+        self.look, self.same = QPushButton(COMPARE, self), QPushButton(CONFIRM, self)
         self._lay_out()
         self.reason.textChanged.connect(self._judge)
-        self.reason.returnPressed.connect(self.button.click)
-        self.button.clicked.connect(self._press)
+        # Enter only ever looks: the decision is a press of its own, once the details have been there to be read.
+        self.reason.returnPressed.connect(self.look.click)
+        self.look.clicked.connect(self._ask_details)
+        self.same.clicked.connect(self._confirm)
         self.hide()
 
     def ask(self, study: TimelineStudy, patient: Patient) -> None:
@@ -53,10 +53,10 @@ class IdentityCard(QFrame):
         if self.is_about(study):
             return
         self._study, self._patient = study, patient
-        self._title.setText("Perhaps this patient")
         self._words.setText("\n".join((_source(study), *study.match.card()[1:])))
-        self._details.hide()
-        self.button.setText(COMPARE)
+        self._details.clear()
+        self.same.hide()
+        self.look.show()
         self.reason.clear()
         self._judge()
         self.show()
@@ -69,30 +69,23 @@ class IdentityCard(QFrame):
     def leave(self) -> None:
         """Nothing is in question here."""
         self._study = self._patient = None
-        _empty(self._details)
+        self._details.clear()
         self.hide()
 
-    def show_details(self, study_uid: str) -> None:
-        """The look is on record: both descriptions, side by side."""
-        study, patient = self._study, self._patient
-        if study is None or patient is None or study.study_uid != study_uid:
+    def show_details(self, study: TimelineStudy) -> None:
+        """The look at this study, as it was then, is on record: all descriptions, one below the other."""
+        if self._patient is None or not self.is_about(study):
             return
-        _empty(self._details)
-        grid = self._details.layout()
-        assert isinstance(grid, QGridLayout)  # noqa: S101 - laid out here
-        _fill(grid, study.match, (("This patient", patient), *_described(study)))
-        self._details.show()
-        self.button.setText(CONFIRM)
+        self._details.fill(self._patient, study)
+        self.look.hide()
+        self.same.show()
         self._judge()
 
     def _lay_out(self) -> None:
-        grid = QGridLayout(self._details)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(16)
-        grid.setVerticalSpacing(4)
         press = QHBoxLayout()
         press.addStretch(1)
-        press.addWidget(self.button)
+        press.addWidget(self.look)
+        press.addWidget(self.same)
         column = QVBoxLayout(self)
         column.setContentsMargins(20, 16, 20, 16)
         column.setSpacing(10)
@@ -102,13 +95,19 @@ class IdentityCard(QFrame):
         column.addWidget(self._kept)
 
     def _judge(self) -> None:
-        self.button.setEnabled(bool(self.reason.text().strip()))
+        given = bool(self.reason.text().strip())
+        self.look.setEnabled(given and self.same.isHidden())
+        self.same.setEnabled(given and not self.same.isHidden())
 
-    def _press(self) -> None:
-        if self._study is None or not self.button.isEnabled():
-            return
-        asked = self.confirmed if self.button.text() == CONFIRM else self.details_asked
-        asked.emit(self._study.study_uid, self.reason.text().strip())
+    def _ask_details(self) -> None:
+        if self._study is not None:
+            self.look.setEnabled(False)  # until it is answered or another reason is typed
+            self.details_asked.emit(self._study, self.reason.text().strip())
+
+    def _confirm(self) -> None:
+        if self._study is not None:
+            self.same.setEnabled(False)
+            self.confirmed.emit(self._study, self.reason.text().strip())
 
 
 class ConfirmedNote(QFrame):
@@ -119,7 +118,7 @@ class ConfirmedNote(QFrame):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self._study_uid = ""
-        self._words = _label()
+        self._words = label()
         self._words.setStyleSheet(f"color: {theme.PARTIAL};")
         self.undo = QPushButton("Undo", self)
         self.undo.setAccessibleName("Undo the confirmation and close the images")
@@ -145,53 +144,6 @@ def _source(study: TimelineStudy) -> str:
     kinds = " ".join(study.modalities)
     places = ", ".join(study.hospitals)
     return " · ".join(part for part in (kinds, wording.written_date(study.best.study_date), places) if part)
-
-
-def _described(study: TimelineStudy) -> tuple[tuple[str, Patient], ...]:
-    """Every way in which holders describe the person, each once."""
-    places: dict[Patient, list[str]] = {}
-    for copy in study.answers:
-        places.setdefault(copy.patient, []).append(copy.hospital)
-    return tuple((", ".join(names), patient) for patient, names in places.items())
-
-
-def _fill(grid: QGridLayout, match: Match, people: tuple[tuple[str, Patient], ...]) -> None:
-    for column, (name, _) in enumerate(people, 1):
-        grid.addWidget(_label(name, theme.QUIET), 0, column)
-        grid.setColumnStretch(column, 1)
-    for row, (field, title) in enumerate(FIELDS, 1):
-        grid.addWidget(_label(title, theme.QUIET), row, 0)
-        colour = theme.PARTIAL if field in match.conflicting else theme.TEXT
-        for column, (_, patient) in enumerate(people, 1):
-            grid.addWidget(_label(_value(field, patient) or "not given", colour), row, column)
-
-
-def _value(field: str, patient: Patient) -> str:
-    if field == "name":
-        return display_name(patient.name)
-    if field == "birth date":
-        return wording.written_date(patient.birth_date) if patient.birth_date else ""
-    if field == "sex":
-        return patient.sex
-    numbers = (patient.identifier, *patient.other_ids)
-    return "\n".join(f"{one.value} ({one.issuer or 'no issuer'})" for one in numbers if one.value)
-
-
-def _empty(widget: QWidget) -> None:
-    layout = widget.layout()
-    while layout is not None and (item := layout.takeAt(0)) is not None:
-        inner = item.widget()
-        if inner is not None:
-            inner.hide()
-            inner.deleteLater()
-
-
-def _label(text: str = "", colour: str = theme.TEXT) -> QLabel:
-    label = QLabel(text)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setWordWrap(True)
-    label.setStyleSheet(f"color: {colour};")
-    return label
 
 
 def in_question(study: TimelineStudy) -> bool:

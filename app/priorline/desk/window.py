@@ -23,6 +23,7 @@ from priorline.desk.keys import KEY_HINTS, key_sheet
 from priorline.desk.side import WIDTH, SidePanel
 from priorline.desk.timeline.line import TimelineLine
 from priorline.desk.timeline.rows import RowBuilder, TimelineRow
+from priorline.domain.identity import Identity
 from priorline.domain.region import RegionTable
 from priorline.work.launch import Launch
 
@@ -78,7 +79,7 @@ class Window(QMainWindow):
         study = case.study(study_uid) if case else None
         if case is None or study is None or study.current:
             return
-        if case.current() is None:
+        if case.current() is None and study.match.outcome is Identity.SAME:
             case.set_current(study_uid)
             return
         self.comparison.open_prior(study)

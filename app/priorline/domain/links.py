@@ -11,8 +11,8 @@ from priorline.domain.patient import Identifier, Patient, names_agree
 class PersonLink:
     """Who confirmed that `hospital` means the context patient, when and why.
 
-    `name`, `birth_date` and `sex` are as the hospital had them when somebody looked: with other ones the link does
-    not apply any more, because a remembered decision must not be repeated for a person whom nobody has judged.
+    `other_ids`, `name`, `birth_date` and `sex` are as the hospital had them when somebody looked: with other ones the
+    link does not apply any more, because a remembered decision must not be repeated for a person nobody has judged.
     `study_uid` is set where the hospital's description fits many (no number, name or birth date): the link then
     holds for this study only. `context_name` and `context_birth_date` are those of the patient it was confirmed for.
     """
@@ -29,11 +29,12 @@ class PersonLink:
     study_uid: str = ""
     context_name: str = ""
     context_birth_date: date | None = None
+    other_ids: tuple[Identifier, ...] = ()
 
     @property
     def pair(self) -> tuple[object, ...]:
         """What is linked, without who confirmed it: two links of one pair are the same decision."""
-        other_side = (self.hospital, self.other, self.name, self.birth_date, self.sex, self.study_uid)
+        other_side = (self.hospital, self.other, self.other_ids, self.name, self.birth_date, self.sex, self.study_uid)
         return (usual_form(self.context), self.context_name, self.context_birth_date, *other_side)
 
     def is_of(self, context: Patient) -> bool:
@@ -47,11 +48,13 @@ class PersonLink:
 
     def covers(self, hospital: str, candidate: Patient, study_uid: str) -> bool:
         """Whether a row of this hospital is described exactly as it was when somebody confirmed it."""
-        described = (candidate.identifier, candidate.name, candidate.birth_date, candidate.sex)
+        numbers = (candidate.identifier, candidate.other_ids)
+        described = (candidate.name, candidate.birth_date, candidate.sex)
         return (
             self.hospital == hospital
             and self.study_uid in ("", study_uid)
-            and described == (self.other, self.name, self.birth_date, self.sex)
+            and numbers == (self.other, self.other_ids)
+            and described == (self.name, self.birth_date, self.sex)
         )
 
     def sentence(self) -> str:
@@ -78,4 +81,5 @@ def link_of(
         "" if identified else study_uid,
         context.name,
         context.birth_date,
+        candidate.other_ids,
     )

@@ -88,6 +88,18 @@ class Timeline:
             for copy in asked
         )
 
+    def settled_by(self, links: Sequence[PersonLink]) -> tuple[str, ...]:
+        """The studies in question that these links would make certain, with all their copies."""
+
+        def is_covered(copy: StudyAnswer) -> bool:
+            return any(link.covers(copy.hospital, copy.patient, copy.study_uid) for link in links)
+
+        asked = {
+            uid: [copy for copy in copies.values() if self._match(copy).outcome is Identity.PROPOSED]
+            for uid, copies in self._answers.items()
+        }
+        return tuple(uid for uid, copies in asked.items() if copies and all(map(is_covered, copies)))
+
     def confirm(self, links: Iterable[PersonLink]) -> None:
         """Let these links apply: proposed rows that they cover become the same person."""
         self._links.update((link.pair, link) for link in links if link.is_of(self.context))
@@ -146,10 +158,13 @@ class Timeline:
         return self._studies
 
     def suggestion(self) -> TimelineStudy | None:
-        """The prior that matters most for the current study, if there is one."""
+        """The prior that matters most for the current study, if there is one and it is certainly the patient's."""
+        studies = self.studies()
+        if any(study.current and study.match.outcome is not Identity.SAME for study in studies):
+            return None
         priors = [
             study
-            for study in self.studies()
+            for study in studies
             if study.relevance.score > 0 and study.relevance.related and study.match.outcome is Identity.SAME
         ]
         return max(priors, key=lambda study: (study.relevance.score, place_of(study)), default=None)

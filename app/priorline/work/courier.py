@@ -7,12 +7,14 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
 from priorline.audit.trail import AuditEvent
+from priorline.domain.links import PersonLink
 from priorline.domain.patient import Patient
 from priorline.domain.study import HospitalReport, HospitalState, StudyAnswer
 from priorline.errors import PriorlineError
@@ -67,7 +69,6 @@ class Courier:
         self._cancelled: set[int] = set()
         # One fetch at a time and hospital; searches never wait behind one.
         self._fetch_lanes = {hospital.name: threading.Lock() for hospital in session.hospitals}
-        self._revoked: set[str] = set()
         self._ways: dict[type[Request], Callable[[Any], None]] = {
             Search: self._search,
             ReadFolder: self._read_folder,
@@ -89,9 +90,13 @@ class Courier:
                 os._exit(0)
 
     def take(self, request: CourierRequest) -> None:
-        """Start on a request; returns at once."""
+        """Start on a request; returns at once, but for what a person decided, which is short."""
         if isinstance(request, Cancel):
             self._cancelled.add(request.number)
+            return
+        if isinstance(request, Confirm | Revoke):
+            # Here and now: a later question must find it kept, and so must whoever closes the window next.
+            self._carry_out(request)
             return
         lane = threading.Thread(target=self._carry_out, args=(request,), name=type(request).__name__, daemon=True)
         lane.start()
@@ -170,9 +175,6 @@ class Courier:
             title = self._session.settings.workstation.ae_title
             fetch = StudyFetch(hospital.archive, self._session.store, study, tell, self._is_cancelled(number), title)
             report = fetch.run(self._session.trail, request.series_uid, request.reason)
-        if study.study_uid in self._revoked:
-            # It was on its way while somebody took back whose it is.
-            self._session.store.withhold(study.study_uid)
         self.send(FetchEnded(number, report))
 
     def _open_study(self, request: OpenStudy) -> None:
@@ -202,20 +204,33 @@ class Courier:
         self.send(OnRecord(request.number))
 
     def _confirm(self, request: Confirm) -> None:
-        for link in request.links:
-            self._session.links.add(link)
+        """All of it or nothing: a link that is kept opens pictures wherever this patient is looked at."""
+        kept: list[PersonLink] = []
+        try:
+            for link in request.links:
+                self._session.links.add(link)
+                kept.append(link)
+        except PriorlineError:
+            for link in kept:
+                self._session.links.revoke(link, "another one of this decision could not be kept")
+            raise
         for uid in request.study_uids:
-            self._revoked.discard(uid)
-            self._session.store.admit(uid)
+            with contextlib.suppress(PriorlineError):  # the fetch that follows does it, too
+                self._session.store.admit(uid)
         self.send(OnRecord(request.number))
 
     def _revoke(self, request: Revoke) -> None:
-        """Held back first: what then fails leaves a link in force, but no pictures to go with it."""
-        for uid in request.study_uids:
-            self._revoked.add(uid)
-            self._session.store.withhold(uid)
-        for link in request.links:
-            self._session.links.revoke(link, request.reason)
+        """Every step is tried: what fails is told, and leaves as little open as can be."""
+        withhold = [partial(self._session.store.withhold, uid) for uid in request.study_uids]
+        revoke = [partial(self._session.links.revoke, link, request.reason) for link in request.links]
+        problems: list[PriorlineError] = []
+        for step in (*revoke, *withhold):
+            try:
+                step()
+            except PriorlineError as problem:
+                problems.append(problem)
+        if problems:
+            raise problems[0]
         self.send(OnRecord(request.number))
 
     def _discard(self, request: Discard) -> None:
@@ -271,7 +286,7 @@ def main() -> None:
     # What does not keep to the format is no window of ours, and a window that is gone needs no answer.
     with contextlib.suppress(msgspec.DecodeError, OSError):
         _serve(*take_over_standard_streams())
-    # Lanes may hang in a dead peer; nothing that matters is in this process, so it does not wait for them.
+    # Lanes may hang in a dead peer; what must not be lost is done by this thread, so it does not wait for them.
     os._exit(0)
 
 

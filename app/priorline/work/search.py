@@ -66,7 +66,7 @@ def find_current(hospitals: Sequence[Hospital], study_uid: str, trail: AuditTrai
     found: dict[str, StudyAnswer] = {}
     somebody = threading.Event()
     if _write_lookups(hospitals, study_uid, trail):
-        return None  # The search that follows says why.
+        raise EnvironmentFault("Nobody was asked about this study, because the audit trail cannot be written.")
 
     def look(hospital: Hospital) -> None:
         try:

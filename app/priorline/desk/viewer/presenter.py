@@ -74,7 +74,7 @@ class StudyPresenter(QObject):
         goes into the audit trail.
         """
         if study_uid == self.study_uid:
-            self.describe(content)
+            self._describe_as(patients, content)
             return
         self._forget(study_uid, patients, content)
         self._opening = self._bridge.next_number()
@@ -142,6 +142,15 @@ class StudyPresenter(QObject):
         self._later.clear()
         self._arranging.stop()
         self.pane.set_content(content)
+
+    def _describe_as(self, patients: tuple[Patient, ...], content: PaneContent) -> None:
+        """New words, and perhaps one more way in which a holder describes the patient."""
+        self.describe(content)
+        if patients != self._patients:
+            self._patients = patients
+            if self._problem is not None and self._problem.state is PaneState.OTHER_PATIENT:
+                self._problem = None
+                self._show()
 
     def _try_again(self, sop_uid: str) -> None:
         """An image that could not be shown has come once more."""
