@@ -51,7 +51,7 @@ def _described(study: TimelineStudy) -> tuple[tuple[str, Patient], ...]:
     places: dict[Patient, list[str]] = {}
     for copy in study.answers:
         places.setdefault(copy.patient, []).append(copy.hospital)
-    return tuple((", ".join(names), person) for person, names in places.items())
+    return tuple((f"At {', '.join(names)}", person) for person, names in places.items())
 
 
 def _add(grid: QGridLayout, title: str, values: tuple[str, ...], ours: tuple[str, ...]) -> None:
@@ -59,7 +59,8 @@ def _add(grid: QGridLayout, title: str, values: tuple[str, ...], ours: tuple[str
     grid.addWidget(label(title, theme.CURRENT), first, 0, 1, 2)
     for row, (name, value, own) in enumerate(zip(COLUMNS, values, ours, strict=True), first + 1):
         grid.addWidget(label(name, theme.QUIET), row, 0, Qt.AlignmentFlag.AlignTop)
-        grid.addWidget(label(value or "not given", theme.TEXT if value == own else theme.PARTIAL), row, 1)
+        told = label(value or "not given", theme.TEXT if value == own else theme.PARTIAL)
+        grid.addWidget(told, row, 1, Qt.AlignmentFlag.AlignTop)
 
 
 def _values(patient: Patient) -> tuple[str, ...]:
