@@ -9,6 +9,7 @@ from priorline.cache.store import Store
 from priorline.config import Settings
 from priorline.work.hospitals import Hospital, build_hospitals
 from priorline.work.messages import Configure
+from priorline.work.upkeep import Upkeep, limits_of
 
 KEY_FILE = "cache.key"
 TRAIL_FILE = "audit.jsonl"
@@ -25,10 +26,12 @@ class Session:
 
 
 def open_store(settings: Settings, cache_directory: Path, state_directory: Path) -> Store:
-    """The cache that the settings name; raises CacheError with what to do."""
+    """The cache that the settings name, kept within their limits; raises CacheError with what to do."""
     encrypt = settings.cache.encrypt
     key = load_master_key(settings.cache.key, state_directory / KEY_FILE) if encrypt else None
-    return Store.open(cache_directory, key)
+    store = Store.open(cache_directory, key)
+    store.make_room = Upkeep(store, limits_of(settings.cache), open_trail(state_directory)).make_room
+    return store
 
 
 def open_trail(state_directory: Path) -> AuditTrail:
