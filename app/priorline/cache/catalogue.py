@@ -165,7 +165,15 @@ class Catalogue:
     def studies(self, patient_id: str | None = None, limit: int = 0) -> list[StoredStudy]:
         """All studies that can be read, or those of one patient number under any issuer, the last viewed first."""
         values = () if patient_id is None else (self.code("patient", patient_id),)
-        rows = self._index.rows(_ALL_STUDIES if patient_id is None else _STUDIES_OF, *values, limit or -1)
+        return self._stored(
+            self._index.rows(_ALL_STUDIES if patient_id is None else _STUDIES_OF, *values, limit or -1)
+        )
+
+    def named(self, study_uid: str) -> list[StoredStudy]:
+        """The study with this UID, nothing where there is none that can be read."""
+        return self._stored(self._index.rows("SELECT * FROM study WHERE code = ?", self.code("study", study_uid)))
+
+    def _stored(self, rows: list[sqlite3.Row]) -> list[StoredStudy]:
         reading = self._inventory.watch.read(self._index)
         found = []
         for row in rows:

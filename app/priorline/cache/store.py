@@ -243,6 +243,10 @@ class Store:
         """All studies, or those under one patient number of any issuer, last viewed first; 0: without a limit."""
         return self.catalogue.studies(patient_id, limit)
 
+    def named(self, study_uid: str) -> list[StoredStudy]:
+        """The study with this UID, nothing where the cache has none."""
+        return self.catalogue.named(study_uid)
+
     def stats(self) -> CacheStats:
         """The cache in numbers."""
         return self.inventory.stats()

@@ -58,7 +58,7 @@ def cache_clean(
     as_json: JsonOption = False,
 ) -> int:
     """Let go what is over the limits, whole studies, least recently viewed first."""
-    from priorline.cli.cache import run_clean
+    from priorline.cli.cache_removal import run_clean
 
     settings = setup_of(context).settings()
     return run_clean(settings, max_age, max_size, min_free, dry_run=dry_run, as_json=as_json)
@@ -88,7 +88,7 @@ def cache_purge(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> int:
     """Remove studies for good; asks before it acts."""
-    from priorline.cli.cache import run_purge
+    from priorline.cli.cache_removal import run_purge
 
     return run_purge(setup_of(context).settings(), patient_id, issuer, study, everything, yes)
 
