@@ -72,20 +72,21 @@ class Watch:
 
     def read(self, index: Index) -> Reading:
         """The time now, without noting that it was looked at."""
-        return self._reading(index.rows("SELECT * FROM watch"), self._clock())
+        moment = self._clock()
+        seen = self._seen(index.rows("SELECT * FROM watch"), moment)
+        return Reading(int(seen), round(moment.wall - seen))
 
     def tell(self, db: sqlite3.Connection) -> int:
         """The cache's time now, noted as seen; within a transaction."""
         moment = self._clock()
-        now = self._reading(db.execute("SELECT * FROM watch").fetchall(), moment).now
+        seen = self._seen(db.execute("SELECT * FROM watch").fetchall(), moment)
         db.execute("DELETE FROM watch")
-        db.execute("INSERT INTO watch VALUES (?, ?, ?, ?)", (moment.wall, moment.boot, moment.since_boot, now))
-        return now
+        db.execute("INSERT INTO watch VALUES (?, ?, ?, ?)", (moment.wall, moment.boot, moment.since_boot, seen))
+        return int(seen)
 
     @staticmethod
-    def _reading(rows: list[sqlite3.Row], moment: Moment) -> Reading:
-        now = int(moment.wall)
+    def _seen(rows: list[sqlite3.Row], moment: Moment) -> float:
         for row in rows:
-            before = Moment(row["wall"], row["boot"], row["since_boot"])
-            now = int(row["seen"] + elapsed(before, moment))
-        return Reading(now, int(moment.wall) - now)
+            # Not rounded: looks that follow close upon each other would stop the watch.
+            return float(row["seen"] + elapsed(Moment(row["wall"], row["boot"], row["since_boot"]), moment))
+        return moment.wall

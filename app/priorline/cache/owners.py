@@ -5,7 +5,6 @@ import re
 import secrets
 import shutil
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from priorline.cache.disk import entries
@@ -22,6 +21,7 @@ class Owner:
     def __init__(self, incoming: Path) -> None:
         self.name = secrets.token_hex(16)
         self.directory = incoming / self.name
+        self._touched: set[str] = set()
         with faults():
             self.directory.mkdir(mode=0o700)
             self._lock = os.open(self.directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -34,11 +34,14 @@ class Owner:
 
     def touch(self, study: str) -> None:
         """Note that this process works on a study, so that it is looked after if the process dies."""
-        with suppress(FileExistsError):
-            os.close(os.open(self.directory / (study + _TOUCHED), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        if study not in self._touched:
+            path = self.directory / (study + _TOUCHED)
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+            self._touched.add(study)
 
     def settle(self, study: str) -> None:
         """Note that nothing of a study is half-done any more."""
+        self._touched.discard(study)
         (self.directory / (study + _TOUCHED)).unlink(missing_ok=True)
 
     def close(self) -> None:

@@ -67,11 +67,14 @@ class Rebuilder:
         """The row of a study, made where there is none; None where another study has its UID already."""
         code = self._catalogue.code("study", record.answer.study_uid)
         row = db.execute("SELECT id, handle FROM study WHERE code = ?", (code,)).fetchone()
-        if row is not None:
-            return (row["id"], []) if row["handle"].hex() == handle else (None, [])
-        # A row of this handle under another UID is no row of ours.
+        if row is not None and row["handle"].hex() == handle:
+            return row["id"], []
+        if row is not None and self._catalogue.record(row["handle"].hex()) is not None:
+            return None, []
+        # A row whose study is gone holds no place, and a row of this handle under another UID is none of ours.
+        changed = self._bury(db, row["handle"].hex()) if row is not None else []
         db.execute("DELETE FROM study WHERE handle = ?", (bytes.fromhex(handle),))
-        return self._catalogue.insert_study(db, handle, record, self._inventory.watch.tell(db)), [handle]
+        return self._catalogue.insert_study(db, handle, record, self._inventory.watch.tell(db)), [*changed, handle]
 
     def _match(self, db: sqlite3.Connection, study: OpenStudy) -> list[str]:
         rows = db.execute("SELECT id, handle, size FROM instance WHERE study = ?", (study.row,)).fetchall()
@@ -89,7 +92,8 @@ class Rebuilder:
     def _adopt(self, db: sqlite3.Connection, study: OpenStudy, name: str, found: "os.DirEntry[str]") -> None:
         """Give an object its row; one that is damaged, or is here already, is removed."""
         try:
-            head = read_head(Path(found.path), self._vault.ticket_key(study.key, study.handle, name), name)
+            ticket = self._vault.ticket_key(study.key, study.handle, name)
+            head = read_head(Path(found.path), ticket, bytes.fromhex(study.handle + name))
             record = unpack(head, ObjectRecord)
         except CacheDamaged:
             remove(Path(found.path))

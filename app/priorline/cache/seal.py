@@ -132,6 +132,9 @@ def object_name(container: Data) -> bytes:
 def read_bytes(path: Path) -> bytes:
     """All of a regular file, never through a link; raises CacheDamaged where there is none, CacheError."""
     with _Opened(path) as file:
+        if hasattr(os, "posix_fadvise"):
+            # All of it is wanted, so that the disk need not find out how far to read ahead.
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
         return file.read()
 
 
@@ -146,10 +149,15 @@ def read_object(path: Path, ticket_key: bytes, handle: str) -> bytes:
     return unseal(container, ticket_key, frame.name)
 
 
-def read_head(path: Path, ticket_key: bytes, handle: str) -> bytes:
-    """The head of an object file, without reading its content; raises as `read_object`."""
+def read_head(path: Path, ticket_key: bytes, name: bytes) -> bytes:
+    """The head of an object file, without reading its content; raises as `read_object`.
+
+    `name` is the study handle and the object handle, 16 bytes each.
+    """
     with _Opened(path) as file:
-        frame = _named(file.read(_HEADER.size), ticket_key, handle)
+        frame = _frame(file.read(_HEADER.size), ticket_key)
+        if frame.name != name:
+            raise CacheDamaged(_DAMAGED)
         # Before memory is taken for a head: its length is not authenticated yet.
         if os.fstat(file.fileno()).st_size != frame.size:
             raise CacheDamaged(_DAMAGED)

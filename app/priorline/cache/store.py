@@ -229,7 +229,8 @@ class Store:
     def header(self, instance: StoredInstance) -> bytes:
         """The header that an instance was added with, read from its file; raises and takes out as `read`."""
         try:
-            head = read_head(Path(instance.path), instance.key, instance.handle)
+            path = Path(instance.path)
+            head = read_head(path, instance.key, bytes.fromhex(path.parent.name + instance.handle))
             return unpack(head, ObjectRecord).header
         except CacheDamaged:
             self.discard(instance.study_uid, [instance.handle])

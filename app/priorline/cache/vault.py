@@ -12,6 +12,7 @@ from priorline.errors import CacheDamaged
 
 CODE_BYTES = 16
 _NONCE_BYTES = 12
+_HASHED_AT_ONCE = 1 << 30
 _DAMAGED = "An entry of the cache's index is damaged; run “priorline cache verify --repair”."
 
 
@@ -22,14 +23,27 @@ class Vault:
         self.encrypted = key is not None
         self.kept_in = key.kept_in if key else ""
         self._lookup = key.lookup_key if key else b"not encrypted"
+        self._hash = AESGCM(hmac.digest(self._lookup, b"hash of contents", "sha256"))
         self._wrapping = key.wrapping_key if key else b""
 
     def code(self, kind: str, *values: str) -> bytes:
         """The code under which the index finds an identifier, without telling it: 16 bytes."""
-        return self.digest("\0".join((kind, *values)).encode("utf-8", "surrogatepass"))
+        return self._short("\0".join((kind, *values)).encode("utf-8", "surrogatepass"))
 
     def digest(self, data: Data) -> bytes:
-        """The recorded digest of a content: keyed, so that nobody confirms a guessed file by it; 16 bytes."""
+        """The recorded digest of a content: keyed, so that nobody confirms a guessed file by it; 16 bytes.
+
+        GMAC, which is a universal hash several times as fast as SHA-256, and over its tags HMAC, so that they are not
+        told: told together with their contents they would give the hash's key away.
+        """
+        view = memoryview(data).cast("B")
+        tags = [
+            self._hash.encrypt(bytes(_NONCE_BYTES), b"", view[start : start + _HASHED_AT_ONCE])
+            for start in range(0, max(len(view), 1), _HASHED_AT_ONCE)
+        ]
+        return self._short(b"content" + b"".join(tags))
+
+    def _short(self, data: bytes) -> bytes:
         return hmac.digest(self._lookup, data, "sha256")[:CODE_BYTES]
 
     def new_study_key(self, study: str) -> tuple[bytes, bytes]:
