@@ -23,13 +23,14 @@ class CleanReport:
         return sum(study.bytes for study, _reason in self.removed)
 
 
-def plan(inventory: Inventory, limits: Limits) -> CleanPlan[Holding]:
-    """The plan for a cache as it is now; reads no more studies than it considers."""
+def plan(inventory: Inventory, limits: Limits, coming: int = 0) -> CleanPlan[Holding]:
+    """The plan for a cache as it is now, with `coming` bytes more; reads no more studies than it considers."""
     with faults():
         free = shutil.disk_usage(inventory.files.root).free
     reading = inventory.watch.read(inventory.index)
     now = reading.shown(reading.now)
-    return plan_cleaning(inventory.oldest(), now, limits, inventory.bytes(), free, inventory.leases.open_studies())
+    size = inventory.bytes() + coming
+    return plan_cleaning(inventory.oldest(), now, limits, size, free, inventory.leases.open_studies())
 
 
 def run(

@@ -65,7 +65,7 @@ class Upkeep:
             if most is None or self._taken() + coming <= most:
                 return
             # What is not open, pinned or being fetched yields to what somebody waits for, however new it is.
-            self._clean(Limits(max_size=max(most - coming - self._store.pending_bytes, 0), grace=timedelta()))
+            self._clean(Limits(max_size=most, grace=timedelta()), coming + self._store.pending_bytes)
             if self._taken() + coming > most:
                 raise CacheFull(
                     "The cache is at its limit with studies that are open, pinned or being fetched; close some, or"
@@ -84,9 +84,9 @@ class Upkeep:
     def _taken(self) -> int:
         return self._store.inventory.bytes() + self._store.pending_bytes
 
-    def _clean(self, limits: Limits) -> None:
+    def _clean(self, limits: Limits, coming: int = 0) -> None:
         inventory = self._store.inventory
-        planned = cleanup.plan(inventory, limits)
+        planned = cleanup.plan(inventory, limits, coming)
         if planned.removed:
             cleanup.run(inventory, planned, self._tell)
 
