@@ -3,18 +3,22 @@
 `PRIORLINE_FAULT_SCALE` times as many points are tried (1 in an ordinary run).
 """
 
+import contextlib
 import os
+import random
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
 from pathlib import Path
 
 import fault_child
 import pytest
 from fault_child import KEY, STUDY, content
 
+from priorline.cache.keys import load_master_key
 from priorline.cache.store import Store
 from priorline.cache.verify import verify
 
@@ -174,12 +178,84 @@ except CacheError as problem:
     assert_true(root, kept, outside)
 
 
-@contextmanager
-def small_disk(place: Path, size: str) -> Iterator[Path]:
-    """A file system of its own that is soon full."""
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], check=True)
+def test_a_full_disk_is_said_viewing_goes_on_and_cleaning_makes_room(tmp_path: Path) -> None:
+    """On a file system of 16 MB that only the child sees."""
+    root = tmp_path / "disk"
+    root.mkdir()
+    own = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
+    script = f'mount -t tmpfs -o size=16m,mode=700 tmpfs "{root}" && exec "$@"'
+    done = subprocess.run(
+        [*own, "sh", "-c", script, "sh", *CHILD, str(root / "cache"), "fill"],
+        capture_output=True,
+        text=True,
+        env=ENV,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-1000:]
+    told = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
+    assert "no room" in told["full"]
+    assert int(told["readable"]) == int(told["committed"]) > 50
+    assert told["aside"] == "0"
+    assert told["after cleaning"] == "0 studies, 1 stored"
+
+
+def writers(root: Path, turn: int) -> list[subprocess.Popen[str]]:
+    """One who writes into a study that stays, and one who writes a study and removes it, again and again."""
+    starts = [("ingest", str(turn * 100_000), "90000"), ("churn", str(turn))]
+    return [
+        subprocess.Popen([*CHILD, str(root), *arguments], stdout=subprocess.PIPE, text=True, env=ENV)
+        for arguments in starts
+    ]
+
+
+def test_killed_at_random_while_two_processes_write_and_remove(tmp_path: Path, outside: Path) -> None:
+    root, chance, kept = tmp_path / "cache", random.Random(11), set[int]()
+    for turn in range(5 * SCALE):
+        told = ["", ""]
+        children = writers(root, turn)
+        for place, child in enumerate(children):
+            assert child.stdout is not None
+            told[place] = "".join(child.stdout.readline() for _ in range(chance.randrange(2, 9)))
+        sum(range(chance.randrange(200_000)))
+        for place, child in enumerate(children):
+            child.kill()
+            told[place] += "".join(line for line in child.stdout or () if line.endswith("\n"))
+            child.wait()
+            if child.stdout is not None:
+                child.stdout.close()
+        kept |= promised(told[0])
+        with contextlib.closing(sqlite3.connect(root / "index.sqlite")) as db:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert_true(root, kept, outside)
+        with Store.open(root, KEY) as store:
+            assert len(store.studies()) == len(store.files.studies()) <= turn + 2
+    assert len(kept) > 3
+
+
+def test_another_user_reads_nothing() -> None:
+    """In a place that everybody may enter; the other user is tried where the tests run as root."""
+    place = Path(tempfile.mkdtemp())
     try:
-        yield place
+        place.chmod(0o755)
+        key = load_master_key("file", place / "state" / "cache.key")
+        with Store.open(place / "cache", key) as store:
+            store.add(STUDY, "1.2.3", "1.2", b"", b"data")
+            store.commit()
+            paths = [place / "state", place / "cache", *place.rglob("*")]
+            assert len(paths) > 9
+            assert [path for path in paths if path.stat().st_mode & 0o077] == []
+            if os.geteuid() == 0:
+                looking = "import os, sys; print([p for p in sys.argv[1:] if os.access(p, os.R_OK)])"
+                seen = subprocess.run(
+                    ["/usr/bin/env", "python3", "-c", looking, *map(str, paths)],
+                    user=65534,
+                    group=65534,
+                    extra_groups=[],
+                    cwd="/",
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                assert seen.stdout.strip() == "[]", seen.stderr
     finally:
-        subprocess.run(["umount", str(place)], check=True)
+        shutil.rmtree(place)

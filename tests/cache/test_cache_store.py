@@ -414,11 +414,25 @@ def test_purging_leaves_nothing(store: Store) -> None:
 
 
 def test_hostile_uids_do_not_leave_the_root(store: Store, tmp_path: Path) -> None:
-    for uid in ("../../evil", "/etc/evil", "1.2\0.3", "CON", "a" * 64, "C:\\evil"):
+    hostile = (
+        "../../evil",
+        "/etc/evil",
+        "1.2\0.3",
+        "CON",
+        "a" * 64,
+        "C:\\evil",
+        "\\\\host\\share",
+        "1.2.",
+        "1.2 ",
+        "\u202e1",
+    )
+    for uid in hostile:
         store.add(answer(uid), uid, uid, b"", b"data")
     store.commit()
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
-    assert len(store.studies()) == len(objects(store)) == 6
+    assert len(store.studies()) == len(objects(store)) == len(hostile)
+    names = {path.name for path in (tmp_path / "cache").rglob("*")}
+    assert [name for name in names if any(uid.strip("./\\ ") in name for uid in hostile if len(uid) > 4)] == []
 
 
 def test_text_that_is_no_text_costs_only_its_own_image(store: Store) -> None:
