@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import fault_child
+import power_cut
 import pytest
 from fault_child import KEY, STUDY, content
 
@@ -259,3 +260,41 @@ def test_another_user_reads_nothing() -> None:
                 assert seen.stdout.strip() == "[]", seen.stderr
     finally:
         shutil.rmtree(place)
+
+
+@pytest.mark.parametrize("lucky", [0.0, 0.5], ids=["only what was synced", "and by chance some of the rest"])
+def test_a_power_cut_costs_nothing_that_was_promised(tmp_path: Path, lucky: float) -> None:
+    root, log = tmp_path / "cache", tmp_path / "log"
+    command = ["strace", "-f", "-qq", "-y", "-xx", "-s", "9999999", "-o", str(log), "-e", f"trace={power_cut.TRACED}"]
+    subprocess.run([*command, *CHILD, str(root), "ingest", "0", "12"], check=True, capture_output=True, env=ENV)
+    told = list(power_cut.steps(log))
+    ours = [number for number, step in enumerate(told) if step.paths and step.paths[0].startswith(str(root))]
+    dice = random.Random(5)
+    checked = 0
+    for turn in range(40 * SCALE):
+        cut = dice.randrange(ours[0], ours[-1] + 2)
+        disk, output = power_cut.Disk(str(root)), ""
+        for step in told[:cut]:
+            disk.apply(step)
+            if step.name == "write" and "pipe:" in step.paths[0]:
+                output += step.data.decode()
+        place = tmp_path / f"after{turn}"
+        disk.write(place, dice, lucky)
+        if not (place / ".priorline-cache").exists():
+            # The cut came before the cache was made; what is left of that names nobody and was promised nothing.
+            assert promised(output) == set()
+            continue
+        checked += assert_kept(place, promised(output))
+        shutil.rmtree(place)
+    assert checked > 0
+
+
+def assert_kept(place: Path, kept: set[int]) -> int:
+    """How many were promised, all of which are here and whole."""
+    with Store.open(place, KEY) as store:
+        here = {int(one.sop_uid.removeprefix("1.2.")): one for one in store.instances(STUDY.study_uid)}
+        assert kept <= here.keys()
+        assert all(store.read(one) == content(number) for number, one in here.items())
+        report = verify(store)
+        assert (report.damaged, report.missing) == ((), ())
+    return len(kept)
