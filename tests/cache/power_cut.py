@@ -71,27 +71,34 @@ class Disk:
         """Do one step, if it is about this root."""
         if not step.paths or not step.paths[0].startswith(self._root):
             return
-        path, file = step.paths[0], self.now.get(step.paths[0])
+        if step.name in {"fsync", "fdatasync"}:
+            self._keep(step.paths[0], self.now.get(step.paths[0]))
+        elif step.name in {"write", "pwrite64", "ftruncate"}:
+            self._change(step, self.now.get(step.paths[0]))
+        else:
+            self._name(step, step.paths[0])
+
+    def _name(self, step: Step, path: str) -> None:
         if step.name == "mkdir":
             self.now[path] = None
-        elif step.name == "openat" and "O_CREAT" in step.flags and path not in self.now:
-            self.now[path] = File()
-        elif step.name == "openat" and "O_TRUNC" in step.flags and file:
-            file.now.clear()
-        elif step.name == "write" and file:
-            file.now += step.data
-        elif step.name == "pwrite64" and file:
-            start = step.numbers[-1]
-            file.now.extend(bytes(max(0, start - len(file.now))))
-            file.now[start : start + len(step.data)] = step.data
-        elif step.name == "ftruncate" and file:
-            file.now[step.numbers[-1] :] = bytes(max(0, step.numbers[-1] - len(file.now)))
         elif step.name == "rename":
             self.now[step.paths[1]] = self.now.pop(path)
         elif step.name in {"unlink", "rmdir"}:
             self.now.pop(path, None)
-        elif step.name in {"fsync", "fdatasync"}:
-            self._keep(path, file)
+        elif "O_CREAT" in step.flags and path not in self.now:
+            self.now[path] = File()
+        elif "O_TRUNC" in step.flags and (file := self.now[path]):
+            file.now.clear()
+
+    @staticmethod
+    def _change(step: Step, file: File | None) -> None:
+        if file is None:
+            return
+        start = len(file.now) if step.name == "write" else step.numbers[-1]
+        file.now.extend(bytes(max(0, start - len(file.now))))
+        if step.name == "ftruncate":
+            del file.now[start:]
+        file.now[start : start + len(step.data)] = step.data
 
     def _keep(self, path: str, file: File | None) -> None:
         if file is not None:

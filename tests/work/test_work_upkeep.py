@@ -61,7 +61,7 @@ def fetch(store: Store, number: int, images: int = 5) -> None:
 
 
 def test_three_times_the_cap_never_takes_more_than_the_cap(store: Store, trail: AuditTrail) -> None:
-    store.make_room = Upkeep(store, Limits(max_size=CAP), trail).make_room
+    store.keep_within(Upkeep(store, Limits(max_size=CAP), trail).make_room)
     for number in range(15):
         fetch(store, number)
         store.touch_viewed("1.2.0")
@@ -75,7 +75,7 @@ def test_three_times_the_cap_never_takes_more_than_the_cap(store: Store, trail: 
 
 
 def test_what_is_open_pinned_or_coming_stays_and_the_rest_is_said(store: Store, trail: AuditTrail) -> None:
-    store.make_room = Upkeep(store, Limits(max_size=CAP), trail).make_room
+    store.keep_within(Upkeep(store, Limits(max_size=CAP), trail).make_room)
     fetch(store, 1)
     fetch(store, 2)
     store.pin("1.2.1", "teaching")

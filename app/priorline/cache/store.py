@@ -5,20 +5,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from priorline.cache.catalogue import Catalogue, Entry, OpenStudy
+from priorline.cache.catalogue import Catalogue, OpenStudy
 from priorline.cache.clock import Clock, look
 from priorline.cache.files import INDEX, CacheFiles
 from priorline.cache.index import Index, faults
+from priorline.cache.intake import Intake
 from priorline.cache.inventory import Inventory
 from priorline.cache.keys import MasterKey
-from priorline.cache.model import Added, AddOutcome, CacheStats, Presence, StoredInstance, StoredStudy
+from priorline.cache.model import Added, CacheStats, Presence, StoredInstance, StoredStudy
 from priorline.cache.opening import check_key, settle
 from priorline.cache.owners import Owner
 from priorline.cache.rebuild import Rebuilder
-from priorline.cache.seal import Data, container_size, read_head, read_object, segments
-from priorline.cache.study_file import ObjectRecord, pack, unpack
+from priorline.cache.seal import Data, read_head, read_object
+from priorline.cache.study_file import ObjectRecord, unpack
 from priorline.cache.vault import Vault
-from priorline.cache.writer import CONFLICT, Writer, new_handle
+from priorline.cache.writer import Writer
 from priorline.domain.study import StudyAnswer
 from priorline.errors import CacheDamaged
 
@@ -38,8 +39,7 @@ class Store:
         self.catalogue = Catalogue(inventory, vault)
         self.rebuilder = Rebuilder(inventory, vault, self.catalogue)
         self._writer = Writer(inventory, self.catalogue)
-        # Called with the size of every file that is to come; may clean, and raises CacheFull where it must not come.
-        self.make_room: Callable[[int], None] = lambda _size: None
+        self._intake = Intake(self.catalogue, vault, self._writer, self.discard)
 
     @classmethod
     def open(cls, directory: Path, key: MasterKey | None, clock: Clock = look) -> Self:
@@ -128,67 +128,11 @@ class Store:
         kept and the new one set apart (conflicting). With a reason in `quarantine` it is set apart and never shown.
         Raises CacheFull where the disk is full; then what was committed before is still there.
         """
-        record = ObjectRecord(sop_uid, series_uid, self.vault.digest(data), header, quarantine)
-        pack(record)  # fails here, for this one alone, rather than in the commit of its group
-        opened = self.catalogue.ensure(study)
-        if quarantine:
-            return self._set_apart(opened, record, data, AddOutcome.QUARANTINED)
-        taken = self._writer.claim(opened.handle, sop_uid, record.digest)
-        if taken is not None:
-            return self._second(opened, record, data, taken, None)
-        try:
-            shown = self._shown(opened, sop_uid)
-            if shown is None:
-                entry = self._write(opened, record, data)
-                instance = self.catalogue.instance(opened, entry.handle, sop_uid, series_uid, entry.size)
-                return Added(AddOutcome.STORED, instance)
-            digest, there = shown
-        except BaseException:
-            self._writer.release(opened.handle, sop_uid)
-            raise
-        self._writer.release(opened.handle, sop_uid)
-        return self._second(opened, record, data, digest, there)
+        return self._intake.add(study, sop_uid, series_uid, header, data, quarantine)
 
-    def _shown(self, study: OpenStudy, sop_uid: str) -> tuple[bytes, StoredInstance] | None:
-        """The digest and the instance that the index shows under this UID, if its file is still there."""
-        digests = self.catalogue.digests(study, sop_uid)
-        digest = next((one for one, is_apart in digests.items() if not is_apart), None)
-        if digest is None:
-            return None
-        for instance in self.catalogue.instances(study, sop_uid):
-            if self._is_whole(instance):
-                return digest, instance
-            self.discard(study.uid, [instance.handle])
-        return None
-
-    @staticmethod
-    def _is_whole(instance: StoredInstance) -> bool:
-        try:
-            return Path(instance.path).lstat().st_size == instance.size
-        except OSError:
-            return False
-
-    def _second(
-        self, study: OpenStudy, record: ObjectRecord, data: Data, digest: bytes, instance: StoredInstance | None
-    ) -> Added:
-        if digest == record.digest:
-            return Added(AddOutcome.IDENTICAL, instance)
-        apart = ObjectRecord(record.sop_uid, record.series_uid, record.digest, record.header, CONFLICT)
-        return self._set_apart(study, apart, data, AddOutcome.CONFLICTING)
-
-    def _set_apart(self, study: OpenStudy, record: ObjectRecord, data: Data, outcome: AddOutcome) -> Added:
-        if not self.catalogue.digests(study, record.sop_uid).get(record.digest):
-            self._write(study, record, data)
-        return Added(outcome)
-
-    def _write(self, study: OpenStudy, record: ObjectRecord, data: Data) -> Entry:
-        handle, head = new_handle(), pack(record)
-        size = container_size(memoryview(data).nbytes, len(head), encrypted=self.vault.encrypted)
-        entry = Entry(handle, study, record, size)
-        self.make_room(size)
-        key = self.vault.ticket_key(study.key, study.handle, handle)
-        self._writer.write(entry, segments(data, key, bytes.fromhex(study.handle + handle), head))
-        return entry
+    def keep_within(self, make_room: Callable[[int], None]) -> None:
+        """Call `make_room` with the size of every file that is to come; it may clean, or refuse with CacheFull."""
+        self._intake.make_room = make_room
 
     def commit(self) -> int:
         """Make all that was added durable and visible; how many instances that were."""

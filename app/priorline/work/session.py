@@ -30,7 +30,7 @@ def open_store(settings: Settings, cache_directory: Path, state_directory: Path)
     encrypt = settings.cache.encrypt
     key = load_master_key(settings.cache.key, state_directory / KEY_FILE) if encrypt else None
     store = Store.open(cache_directory, key)
-    store.make_room = Upkeep(store, limits_of(settings.cache), open_trail(state_directory)).make_room
+    store.keep_within(Upkeep(store, limits_of(settings.cache), open_trail(state_directory)).make_room)
     return store
 
 
