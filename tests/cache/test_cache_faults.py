@@ -144,7 +144,7 @@ def test_a_disk_that_says_no_costs_only_what_was_not_promised(
     steps = steps_under(probe, (str(probe), "ingest", "9", "6"), tmp_path / "log")
     root = tmp_path / "cache"
     kept, start = filled(root), 9
-    for _name, number in points({calls: steps[calls]}, 3 * SCALE):
+    for _name, number in points({calls: steps[calls]}, (12 if calls == "fdatasync" else 3) * SCALE):
         arguments = (str(root), "ingest", str(start), "6")
         # From this call on the disk stays as it is; what Python itself writes to its pipe is a write too.
         done = run(*arguments, inject=(f"inject={calls}:error={error}:when={number}",))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from priorline.cache.catalogue import Catalogue, Entry
+from priorline.cache.catalogue import Catalogue, Entry, OpenStudy
 from priorline.cache.disk import replace, sync_directory
 from priorline.cache.index import faults
 from priorline.cache.inventory import Inventory
@@ -132,8 +132,9 @@ class Writer:
         named: list[Path] = []
         try:
             with self._index.transaction() as db:
+                here = {study for study in {part.entry.study for part in parts} if self._is_here(db, study)}
                 for part in parts:
-                    self._enter_one(db, part, named)
+                    self._enter_one(db, part, here, named)
                 # Names become durable before the row that promises them.
                 for directory in {path.parent for path in named}:
                     sync_directory(directory)
@@ -141,27 +142,44 @@ class Writer:
                 for row in {part.entry.study.row for part in parts}:
                     db.execute("UPDATE study SET fetched_at = ?, viewed_at = ? WHERE id = ?", (now, now, row))
         except BaseException:
-            _remove(named + [part.path for part in parts])
+            _remove(part.path for part in parts)
+            _remove(self._not_entered(parts, named))
             raise
 
-    def _enter_one(self, db: sqlite3.Connection, part: Part, named: list[Path]) -> None:
-        entry = self._judged(db, part.entry)
+    def _not_entered(self, parts: list[Part], named: list[Path]) -> list[Path]:
+        """Which of the named files have no row: a commit can fail at its last step and have happened all the same."""
+        try:
+            rows = [
+                row["handle"].hex()
+                for study in {part.entry.study.row for part in parts}
+                for row in self._index.rows("SELECT handle FROM instance WHERE study = ?", study)
+            ]
+        except PriorlineError:
+            return []  # left for the next opening, which looks after what this process worked on
+        return [path for path in named if path.stem not in rows]
+
+    def _is_here(self, db: sqlite3.Connection, study: OpenStudy) -> bool:
+        """Whether images of a study are still wanted; then it is noted that this process works on it."""
+        held = db.execute("SELECT handle FROM study WHERE id = ?", (study.row,)).fetchone()
+        if held is None or held["handle"].hex() != study.handle:
+            log.info("a study was removed from the cache while it was being fetched")
+            return False
+        self._files.study_directory(study.handle)
+        self._owner.touch(study.handle)
+        return True
+
+    def _enter_one(self, db: sqlite3.Connection, part: Part, here: set[OpenStudy], named: list[Path]) -> None:
+        entry = self._judged(db, part.entry) if part.entry.study in here else None
         if entry is None:
             part.path.unlink(missing_ok=True)
             return
-        self._files.study_directory(entry.study.handle)
         target = self._files.object_path(entry.study.handle, entry.handle)
-        self._owner.touch(entry.study.handle)
         replace(part.path, target)
         named.append(target)
         self._catalogue.insert(db, entry)
 
     def _judged(self, db: sqlite3.Connection, entry: Entry) -> Entry | None:
         """The entry as it is to be entered, given what other processes did meanwhile; None where it is not wanted."""
-        held = db.execute("SELECT handle FROM study WHERE id = ?", (entry.study.row,)).fetchone()
-        if held is None or held["handle"].hex() != entry.study.handle:
-            log.info("a study was removed from the cache while it was being fetched")
-            return None
         if entry.is_apart:
             return entry
         shown = db.execute(
