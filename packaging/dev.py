@@ -41,7 +41,7 @@ QT_PACKAGES = """
 """.split()
 
 # What the tests start as real peers: a program that must be there, and Debian's package with it.
-TEST_PROGRAMS = {"Orthanc": "orthanc", "dcmqrscp": "dcmtk", "Xvfb": "xvfb", "ps": "procps"}
+TEST_PROGRAMS = {"Orthanc": "orthanc", "dcmqrscp": "dcmtk", "Xvfb": "xvfb", "ps": "procps", "strace": "strace"}
 
 QT_PROBE = """
 import ctypes, pathlib, sys

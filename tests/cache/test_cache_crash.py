@@ -29,7 +29,7 @@ root, start = Path(sys.argv[1]), int(sys.argv[2])
 study = StudyAnswer("A", "1.2.840.99.1", Patient(Identifier("1")))
 with Store.open(root, MasterKey(b"k" * 32, "file")) as store:
     store.begin_fetch(study, 0)
-    store.leases.take("1.2.840.99.1")
+    store.take_lease("1.2.840.99.1")
     sys.stdout.write("ready\\n")
     for number in range(start, start + 100_000):
         store.add(study, f"1.2.{number}", "1.2", b"%d" % number, b"%d" % number * 3000)
@@ -69,11 +69,11 @@ def test_kill_leaves_whole_instances_and_all_that_was_acknowledged(tmp_path: Pat
         with Store.open(root, KEY) as store:
             assert acknowledged <= store.sop_uids(STUDY)
             for instance in store.instances(STUDY):
-                assert store.read(instance) == instance.header * 3000
+                assert store.read(instance) == store.header(instance) * 3000
             assert verify(store).is_sound
             assert list(store.files.incoming.rglob("*.part")) == []
             assert not store.presence([STUDY])[STUDY].complete
-            assert store.leases.open_studies() == set()
+            assert store.inventory.leases.open_studies() == set()
     assert acknowledged
 
 
@@ -84,13 +84,14 @@ def test_leftovers_of_a_dead_owner_are_swept_and_those_of_a_living_one_stay(tmp_
         dead.mkdir()
         (dead / "owner.lock").touch()
         (dead / ("1" * 32 + ".part")).write_bytes(b"half")
-        orphan = living.files.objects / "ab" / ("2" * 32 + ".obj")
-        orphan.parent.mkdir()
-        orphan.write_bytes(b"named, but never entered")
+        half = living.files.objects / ("2" * 32)
+        half.mkdir()
+        (half / ("3" * 32 + ".obj")).write_bytes(b"its study lost its key")
+        (dead / f"{half.name}.touched").touch()
         mine = next(path for path in living.files.incoming.iterdir() if path != dead)
         with Store.open(root, KEY):
             assert not dead.exists()
-            assert not orphan.exists()
+            assert not half.exists()
             assert (mine / "owner.lock").exists()
         assert [path.name for path in living.files.incoming.iterdir()] == [mine.name]
 
@@ -102,9 +103,10 @@ def test_a_commit_that_fails_on_the_way_leaves_no_object(tmp_path: Path, monkeyp
 
     study = StudyAnswer("A", STUDY, Patient(Identifier("1")))
     with Store.open(tmp_path / "cache", KEY) as store:
+        store.begin_fetch(study, 0)
         for number in range(4):
             store.add(study, f"1.2.{number}", "1.2", b"", b"data")
-        real, seen = Path.rename, [0]
+        real, seen = Path.replace, [0]
 
         def rename(self: Path, target: Path) -> Path:
             seen[0] += 1
@@ -112,7 +114,7 @@ def test_a_commit_that_fails_on_the_way_leaves_no_object(tmp_path: Path, monkeyp
                 raise OSError(5, "Input/output error")
             return real(self, target)
 
-        monkeypatch.setattr(Path, "rename", rename)
+        monkeypatch.setattr(Path, "replace", rename)
         with pytest.raises(CacheError):
             store.commit()
         monkeypatch.undo()

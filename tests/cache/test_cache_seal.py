@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from priorline.cache.seal import SEGMENT, container_size, read_object, seal, unseal
+from priorline.cache.seal import SEGMENT, container_size, read_head, read_object, read_part, seal, unseal
 from priorline.errors import CacheDamaged, CacheError
 
 NAME = bytes(range(32))
@@ -17,12 +17,12 @@ def test_what_is_sealed_comes_back(size: int, key: bytes) -> None:
     data = os.urandom(size)
     container = seal(data, key, NAME)
     assert unseal(container, key, NAME) == data
-    assert len(container) == container_size(size, bool(key))
+    assert len(container) == container_size(size, 0, encrypted=bool(key))
 
 
 @pytest.mark.parametrize("key", [KEY, b""], ids=["encrypted", "plain"])
 def test_every_flipped_bit_is_noticed(key: bytes) -> None:
-    container = seal(b"pixels of a chest", key, NAME)
+    container = seal(b"pixels of a chest", key, NAME, b"head")
     for position in range(len(container) * 8):
         changed = bytearray(container)
         changed[position // 8] ^= 1 << position % 8
@@ -60,8 +60,32 @@ def test_a_plain_container_does_not_pass_for_an_encrypted_one() -> None:
         unseal(seal(b"data", b"", NAME), KEY, NAME)
 
 
-def test_two_seals_of_the_same_data_differ() -> None:
-    assert seal(b"data", KEY, NAME)[68:] != seal(b"data", KEY, NAME)[68:]
+@pytest.mark.parametrize("key", [KEY, b""], ids=["encrypted", "plain"])
+def test_the_head_is_read_alone_and_every_change_of_it_is_noticed(tmp_path: Path, key: bytes) -> None:
+    path = tmp_path / "object"
+    container = seal(os.urandom(3 * SEGMENT), key, NAME, b"what an index needs")
+    path.write_bytes(container)
+    assert read_head(path, key, NAME) == b"what an index needs"
+    for position in range(56 + 19 + (16 if key else 32)):
+        changed = bytearray(container)
+        changed[position] ^= 4
+        path.write_bytes(changed)
+        with pytest.raises(CacheDamaged):
+            read_head(path, key, NAME)
+
+
+def test_a_part_is_read_without_the_rest(tmp_path: Path) -> None:
+    path, data = tmp_path / "object", os.urandom(4 * SEGMENT + 100)
+    container = bytearray(seal(data, KEY, NAME, b"head"))
+    container[-1] ^= 1  # the last segment is damaged, and nobody asks for it
+    path.write_bytes(container)
+    name = NAME[16:].hex()
+    for start, stop in ((0, 1), (SEGMENT - 1, SEGMENT + 1), (5, 3 * SEGMENT), (2 * SEGMENT, 3 * SEGMENT)):
+        assert read_part(path, KEY, name, start, stop) == data[start:stop]
+    with pytest.raises(CacheDamaged):
+        read_part(path, KEY, name, 0, len(data))
+    with pytest.raises(ValueError, match="not in"):
+        read_part(path, KEY, name, 0, len(data) + 1)
 
 
 def test_a_decoder_reads_an_object_with_its_key_alone(tmp_path: Path) -> None:
@@ -84,5 +108,5 @@ def test_a_missing_object_a_link_and_a_directory_are_typed_faults(tmp_path: Path
 
 
 def test_no_two_segments_share_a_key_stream() -> None:
-    body = seal(bytes(2 * SEGMENT), KEY, NAME)[68:]
+    body = seal(bytes(2 * SEGMENT), KEY, NAME)[72:]
     assert body[:SEGMENT] != body[SEGMENT + 16 : 2 * SEGMENT + 16]

@@ -258,9 +258,14 @@ def test_a_cache_without_its_key_can_still_be_purged(program: Program, tmp_path:
     program("fetch", CT)
     (key,) = Path.home().rglob("cache.key")
     key.unlink()
-    refused = program("cache", "stats")
+    refused = program("cache", "list")
     assert refused.code == 1
     assert "another key" in refused.complaint
+    assert program("cache", "stats", "--json").json["studies"] == 1
+    (listed,) = program("cache", "list", "--anonymous", "--json").json["studies"]
+    assert (listed["hospital"], listed["instances"], "patient_id" in listed) == (NORTH, CT_SLICES, False)
+    (due,) = program("cache", "clean", "--dry-run", "--max-size", "1B", "--json").json["kept"]
+    assert (due["handle"], due["study_uid"]) == (listed["handle"], "")
     assert program("cache", "purge", "--all", stdin="n\n").code == 1
     assert list((tmp_path / "cache" / "objects").rglob("*.obj"))
     assert program("cache", "purge", "--all", "--yes").code == 0

@@ -2,45 +2,33 @@
 
 import secrets
 import sqlite3
-from collections.abc import Iterable
+from collections import OrderedDict
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TypeVar
 
 import msgspec
 
-from priorline.cache.files import CacheFiles
-from priorline.cache.index import Index
-from priorline.cache.model import CacheStats, Presence, StoredInstance, StoredStudy
+from priorline.cache.inventory import Inventory, holding
+from priorline.cache.model import Presence, StoredInstance, StoredStudy
+from priorline.cache.study_file import ObjectRecord, StudyKey, StudyRecord, read_study, write_study
 from priorline.cache.vault import Vault
 from priorline.domain.study import StudyAnswer
-from priorline.errors import CacheDamaged, CacheError
+from priorline.errors import CacheDamaged
 
-T = TypeVar("T")
-
-OK = "ok"
-QUARANTINED = "quarantined"
-
-_STUDIES = """
-    SELECT study.*, count(instance.handle) AS held, total(instance.size) AS bytes,
-           count(CASE WHEN instance.state = 'ok' THEN 1 END) AS shown
-    FROM study LEFT JOIN instance ON instance.study = study.handle
-"""
-
-
-class Box(msgspec.Struct, array_like=True, frozen=True):
-    """What the index keeps sealed of one instance."""
-
-    sop_uid: str
-    series_uid: str
-    header: bytes
-    reason: str = ""
+_KEYS_KEPT = 256
+_ALL_STUDIES = "SELECT * FROM study ORDER BY viewed_at DESC, id DESC LIMIT ?"
+_STUDIES_OF = "SELECT * FROM study WHERE patient = ? ORDER BY viewed_at DESC, id DESC LIMIT ?"
+_SHOWN = (
+    "SELECT instance.* FROM instance JOIN study ON study.id = instance.study"
+    " WHERE instance.study = ? AND instance.apart = 0 AND study.withheld = 0 ORDER BY instance.id"
+)
+_SHOWN_AS = "SELECT * FROM instance WHERE study = ? AND code = ? AND apart = 0"
 
 
 @dataclass(frozen=True, slots=True)
 class OpenStudy:
-    """A study's row, opened: its random handle and its key (empty where nothing is encrypted)."""
+    """A study's row, opened: its number, its random handle and its key (empty where nothing is encrypted)."""
 
+    row: int
     handle: str
     uid: str
     key: bytes = field(repr=False)
@@ -48,189 +36,234 @@ class OpenStudy:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An instance before it has a row."""
+    """An instance before it has a row; `size` is that of its file."""
 
     handle: str
     study: OpenStudy
-    box: Box
+    record: ObjectRecord
     size: int
-    digest: bytes
-    state: str = OK
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether it must not be shown."""
+        return bool(self.record.reason)
 
 
 class Catalogue:
     """Reads and writes rows; the caller holds the transaction where one is passed in."""
 
-    def __init__(self, index: Index, vault: Vault, files: CacheFiles) -> None:
-        self._index = index
+    def __init__(self, inventory: Inventory, vault: Vault) -> None:
+        self._inventory = inventory
+        self._index = inventory.index
+        self._files = inventory.files
         self._vault = vault
-        self._files = files
+        self._keys: OrderedDict[str, StudyKey] = OrderedDict()
+
+    # --- studies ---
+
+    def code(self, kind: str, uid: str) -> bytes:
+        """The code under which the row of a "study", "series", "instance" or "patient" is found."""
+        return self._vault.code(kind, uid)
 
     def study(self, study_uid: str) -> OpenStudy | None:
-        """The study with this UID, None where the cache has none."""
-        rows = self._index.rows("SELECT handle, wrapped_key FROM study WHERE uid_mac = ?", self.study_code(study_uid))
+        """The study with this UID, None where the cache has none that can be read."""
+        rows = self._index.rows("SELECT id, handle FROM study WHERE code = ?", self.code("study", study_uid))
         return self._opened(rows[0], study_uid) if rows else None
 
-    def _opened(self, row: sqlite3.Row, study_uid: str) -> OpenStudy:
-        return OpenStudy(row["handle"], study_uid, self._vault.study_key(row["handle"], row["wrapped_key"]))
+    def _opened(self, row: sqlite3.Row, study_uid: str) -> OpenStudy | None:
+        handle = row["handle"].hex()
+        key = self._keys.get(handle)
+        if key is None:
+            try:
+                key, record = read_study(self._files, self._vault, handle)
+            except CacheDamaged:
+                return None
+            if record.answer.study_uid != study_uid:
+                return None
+            self._keep_key(handle, key)
+        return OpenStudy(row["id"], handle, study_uid, key.key)
 
-    def study_code(self, study_uid: str) -> bytes:
-        """The code under which the study's row is found."""
-        return self._vault.code("study", study_uid)
+    def _keep_key(self, handle: str, key: StudyKey) -> None:
+        self._keys[handle] = key
+        while len(self._keys) > _KEYS_KEPT:
+            self._keys.popitem(last=False)
 
-    def instance_code(self, sop_uid: str) -> bytes:
-        """The code under which the instance's row is found within its study."""
-        return self._vault.code("instance", sop_uid)
+    def begin(self, answer: StudyAnswer, expected: int) -> OpenStudy:
+        """The row of a study that is being fetched, made where there is none, with what its hospital says now."""
+        with self._index.transaction() as db:
+            now = self._inventory.watch.tell(db)
+            known = self._known(db, answer.study_uid)
+            if known is None:
+                return self._new_study(db, StudyRecord(answer, expected, now))
+            self.amend(db, known, answer=answer, expected=expected, fetched_at=now, whole=0, withheld=False)
+            db.execute(
+                "UPDATE study SET expected = ?, complete = 0, fetched_at = ?, viewed_at = ? WHERE id = ?",
+                (expected, now, now, known.row),
+            )
+            return known
 
-    def ensure_study(self, answer: StudyAnswer, now: int) -> OpenStudy:
+    def ensure(self, answer: StudyAnswer) -> OpenStudy:
         """The row of the study, made where there is none."""
         known = self.study(answer.study_uid)
         if known is not None:
             return known
         with self._index.transaction() as db:
-            row = db.execute(
-                "SELECT handle, wrapped_key FROM study WHERE uid_mac = ?", (self.study_code(answer.study_uid),)
-            ).fetchone()
-            return self._opened(row, answer.study_uid) if row else self._new_study(db, answer, now)
+            known = self._known(db, answer.study_uid)
+            return known or self._new_study(db, StudyRecord(answer, 0, self._inventory.watch.tell(db)))
 
-    def _new_study(self, db: sqlite3.Connection, answer: StudyAnswer, now: int) -> OpenStudy:
+    def _known(self, db: sqlite3.Connection, study_uid: str) -> OpenStudy | None:
+        """The study, None where there is none or its key is lost: then what is left of it goes."""
+        row = db.execute("SELECT id, handle FROM study WHERE code = ?", (self.code("study", study_uid),)).fetchone()
+        known = self._opened(row, study_uid) if row else None
+        if row and known is None:
+            self._inventory.bury(db, [row["handle"].hex()])
+            self._files.remove_rest(row["handle"].hex())
+        return known
+
+    def _new_study(self, db: sqlite3.Connection, record: StudyRecord) -> OpenStudy:
         handle = secrets.token_hex(16)
-        key, wrapped = self._vault.new_study_key(handle)
+        key = StudyKey(*self._vault.new_study_key(handle))
+        self._inventory.owner.touch(handle)
+        try:
+            write_study(self._files, self._vault, self._inventory.owner, handle, key, record)
+            row = self.insert_study(db, handle, record, record.fetched_at)
+        except BaseException:
+            self._files.destroy_keys([handle])
+            self._files.remove_rest(handle)
+            raise
+        self._keep_key(handle, key)
+        return OpenStudy(row, handle, record.answer.study_uid, key.key)
+
+    def insert_study(self, db: sqlite3.Connection, handle: str, record: StudyRecord, now: int) -> int:
+        """Give a study its row; the number of it."""
+        answer = record.answer
+        values = (
+            bytes.fromhex(handle),
+            self.code("study", answer.study_uid),
+            self.code("patient", answer.patient.identifier.value),
+            answer.hospital,
+            record.expected,
+            record.pinned,
+            min(record.fetched_at, now),
+            now,
+        )
+        cursor = db.execute(
+            "INSERT INTO study (handle, code, patient, hospital, expected, complete, pinned, fetched_at, viewed_at)"
+            " VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?)",
+            values,
+        )
+        return int(cursor.lastrowid or 0)
+
+    def amend(self, db: sqlite3.Connection, study: OpenStudy, **changes: object) -> None:
+        """Change the record of a study in its file, and what the index repeats of it."""
+        key, record = read_study(self._files, self._vault, study.handle)
+        record = msgspec.structs.replace(record, **changes)
+        write_study(self._files, self._vault, self._inventory.owner, study.handle, key, record)
+        patient = self.code("patient", record.answer.patient.identifier.value)
         db.execute(
-            "INSERT INTO study (handle, uid_mac, patient_mac, wrapped_key, hospital, sealed, pin_reason,"
-            " fetched_at, viewed_at) VALUES (?, ?, x'', ?, '', x'', x'', ?, ?)",
-            (handle, self.study_code(answer.study_uid), wrapped, now, now),
-        )
-        study = OpenStudy(handle, answer.study_uid, key)
-        self.describe(db, study, answer)
-        return study
-
-    def describe(self, db: sqlite3.Connection, study: OpenStudy, answer: StudyAnswer) -> None:
-        """Write what a hospital says of the study into its row."""
-        sealed = self._vault.close_box(study.key, study.handle, pack(answer))
-        patient = self._vault.code("patient", answer.patient.identifier.value)
-        db.execute(
-            "UPDATE study SET sealed = ?, patient_mac = ?, hospital = ? WHERE handle = ?",
-            (sealed, patient, answer.hospital, study.handle),
+            "UPDATE study SET patient = ?, hospital = ?, pinned = ?, withheld = ? WHERE id = ?",
+            (patient, record.answer.hospital, record.pinned, record.withheld, study.row),
         )
 
-    def pin(self, db: sqlite3.Connection, study: OpenStudy, reason: str, on: bool) -> None:
-        """Pin or unpin; the reason is sealed since people write names into it."""
-        sealed = self._vault.close_box(study.key, f"pin {study.handle}", reason.encode())
-        db.execute("UPDATE study SET pinned = ?, pin_reason = ? WHERE handle = ?", (on, sealed, study.handle))
-
-    def studies(self, patient_id: str | None = None) -> list[StoredStudy]:
-        """All studies, or those of one patient number under any issuer, the latest fetched first."""
-        where: str = ""
-        values: tuple[bytes, ...] = ()
-        if patient_id is not None:
-            where, values = "WHERE study.patient_mac = ?", (self._vault.code("patient", patient_id),)
-        order = "GROUP BY study.handle ORDER BY study.fetched_at DESC, study.handle"
-        return [self._stored_study(row) for row in self._index.rows(f"{_STUDIES} {where} {order}", *values)]
-
-    def _stored_study(self, row: sqlite3.Row) -> StoredStudy:
-        handle = row["handle"]
-        key = self._vault.study_key(handle, row["wrapped_key"])
-        return StoredStudy(
-            handle=handle,
-            answer=_decode(self._vault.open_box(key, handle, row["sealed"]), StudyAnswer),
-            instances=row["shown"],
-            quarantined=row["held"] - row["shown"],
-            bytes=int(row["bytes"]),
-            expected=row["expected"],
-            complete=bool(row["complete"]),
-            fetched_at=datetime.fromtimestamp(row["fetched_at"], UTC),
-            viewed_at=datetime.fromtimestamp(row["viewed_at"], UTC),
-            pinned=bool(row["pinned"]),
-            pin_reason=self._vault.open_box(key, f"pin {handle}", row["pin_reason"]).decode()
-            if row["pinned"]
-            else "",
+    def studies(self, patient_id: str | None = None, limit: int = 0) -> list[StoredStudy]:
+        """All studies that can be read, or those of one patient number under any issuer, the last viewed first."""
+        values = () if patient_id is None else (self.code("patient", patient_id),)
+        return self._stored(
+            self._index.rows(_ALL_STUDIES if patient_id is None else _STUDIES_OF, *values, limit or -1)
         )
+
+    def named(self, study_uid: str) -> list[StoredStudy]:
+        """The study with this UID, nothing where there is none that can be read."""
+        return self._stored(self._index.rows("SELECT * FROM study WHERE code = ?", self.code("study", study_uid)))
+
+    def _stored(self, rows: list[sqlite3.Row]) -> list[StoredStudy]:
+        reading = self._inventory.watch.read(self._index)
+        found = []
+        for row in rows:
+            record = self.record(row["handle"].hex())
+            if record is not None:
+                found.append(StoredStudy(holding(row, reading), record.answer, record.pin_reason))
+        return found
+
+    def record(self, handle: str) -> StudyRecord | None:
+        """What is sealed of a study, None where it cannot be read."""
+        try:
+            return read_study(self._files, self._vault, handle)[1]
+        except CacheDamaged:
+            return None
 
     def presence(self, study_uid: str) -> Presence:
         """How much of the study is here."""
-        rows = self._index.rows(
-            "SELECT expected, complete, (SELECT count(*) FROM instance WHERE study = study.handle AND state = 'ok')"
-            " AS images FROM study WHERE uid_mac = ?",
-            self.study_code(study_uid),
+        opened = self.study(study_uid)
+        rows = (
+            self._index.rows("SELECT shown, complete, expected FROM study WHERE id = ? AND withheld = 0", opened.row)
+            if opened
+            else []
         )
-        return Presence(rows[0]["images"], bool(rows[0]["complete"]), rows[0]["expected"]) if rows else Presence()
+        return Presence(rows[0]["shown"], bool(rows[0]["complete"]), rows[0]["expected"]) if rows else Presence()
 
-    def stats(self) -> CacheStats:
-        """The cache in numbers."""
-        row = self._index.rows(
-            "SELECT (SELECT count(*) FROM study) AS studies, count(DISTINCT study || hex(series_mac)) AS series,"
-            " count(CASE WHEN state = 'ok' THEN 1 END) AS shown, count(*) AS held, total(size) AS bytes FROM instance"
-        )[0]
-        apart = row["held"] - row["shown"]
-        root, encrypted = self._files.root, self._vault.encrypted
-        return CacheStats(root, row["studies"], row["series"], row["shown"], int(row["bytes"]), encrypted, apart)
+    # --- instances ---
 
     def insert(self, db: sqlite3.Connection, entry: Entry) -> None:
         """Give an instance its row."""
-        sealed = self._vault.close_box(entry.study.key, entry.handle, pack(entry.box))
-        code, series = self.instance_code(entry.box.sop_uid), self._vault.code("series", entry.box.series_uid)
+        study, record, handle = entry.study, entry.record, bytes.fromhex(entry.handle)
+        code = self.code("instance", record.sop_uid)
+        apart = 0
+        if entry.is_apart:
+            query = "SELECT max(0, coalesce(max(apart), 0)) + 1 FROM instance WHERE study = ? AND code = ?"
+            apart = db.execute(query, (study.row, code)).fetchone()[0]
+        sealed = self._vault.close_box(study.key, handle, record.sop_uid.encode())
+        series = self._series(db, study, record.series_uid)
         db.execute(
-            "INSERT INTO instance (handle, study, uid_mac, series_mac, sealed, size, digest, state)"
+            "INSERT INTO instance (study, code, apart, series, handle, sealed, size, digest)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (entry.handle, entry.study.handle, code, series, sealed, entry.size, entry.digest, entry.state),
+            (study.row, code, apart, series, handle, sealed, entry.size, record.digest),
         )
 
-    def instances(self, study: OpenStudy) -> list[StoredInstance]:
-        """The instances of a study that may be shown, in the order in which they came."""
-        rows = self._index.rows(
-            "SELECT * FROM instance WHERE study = ? AND state = 'ok' ORDER BY rowid", study.handle
-        )
-        return [self.instance(study, row["handle"], row["size"], self._box(study, row)) for row in rows]
+    def _series(self, db: sqlite3.Connection, study: OpenStudy, series_uid: str) -> int:
+        code = self.code("series", series_uid)
+        row = db.execute("SELECT id FROM series WHERE study = ? AND code = ?", (study.row, code)).fetchone()
+        if row is not None:
+            return int(row["id"])
+        # The code of a UID never stands for another one, so it can be the box's handle.
+        sealed = self._vault.close_box(study.key, code, series_uid.encode())
+        cursor = db.execute("INSERT INTO series (study, code, sealed) VALUES (?, ?, ?)", (study.row, code, sealed))
+        return int(cursor.lastrowid or 0)
 
-    def _box(self, study: OpenStudy, row: sqlite3.Row) -> Box:
-        return _decode(self._vault.open_box(study.key, row["handle"], row["sealed"]), Box)
+    def instances(self, study: OpenStudy, sop_uid: str | None = None) -> list[StoredInstance]:
+        """The instances of a study that may be shown, or the one with this UID, in the order in which they came."""
+        values = () if sop_uid is None else (self.code("instance", sop_uid),)
+        rows = self._index.rows(_SHOWN if sop_uid is None else _SHOWN_AS, study.row, *values)
+        series = {row["id"]: row for row in self._index.rows("SELECT * FROM series WHERE study = ?", study.row)}
+        names = {number: self._text(study, row["code"], row["sealed"]) for number, row in series.items()}
+        return [
+            self.instance(
+                study,
+                row["handle"].hex(),
+                self._text(study, row["handle"], row["sealed"]),
+                names.get(row["series"], ""),
+                row["size"],
+            )
+            for row in rows
+        ]
 
-    def same(self, study: OpenStudy, sop_uid: str) -> list[sqlite3.Row]:
-        """The rows that claim to be this instance: at most one that is shown, and any number in quarantine."""
-        return self._index.rows(
-            "SELECT * FROM instance WHERE study = ? AND uid_mac = ?", study.handle, self.instance_code(sop_uid)
-        )
+    def _text(self, study: OpenStudy, handle: bytes, box: bytes) -> str:
+        return self._vault.open_box(study.key, handle, box).decode("utf-8", "replace")
 
-    def from_row(self, study: OpenStudy, row: sqlite3.Row) -> StoredInstance:
-        """The instance that a row of `same` stands for."""
-        return self.instance(study, row["handle"], row["size"], self._box(study, row))
+    def digests(self, study: OpenStudy, sop_uid: str) -> dict[bytes, bool]:
+        """The digests of what claims to be this instance, and whether each is set apart."""
+        query = "SELECT digest, apart FROM instance WHERE study = ? AND code = ?"
+        rows = self._index.rows(query, study.row, self.code("instance", sop_uid))
+        return {row["digest"]: row["apart"] > 0 for row in rows}
 
-    def instance(self, study: OpenStudy, handle: str, size: int, box: Box) -> StoredInstance:
+    def instance(self, study: OpenStudy, handle: str, sop_uid: str, series_uid: str, size: int) -> StoredInstance:
         """The instance `handle` with the key that opens it alone."""
         return StoredInstance(
             handle=handle,
             study_uid=study.uid,
-            sop_uid=box.sop_uid,
-            series_uid=box.series_uid,
-            header=box.header,
+            sop_uid=sop_uid,
+            series_uid=series_uid,
             path=str(self._files.object_path(study.handle, handle)),
             key=self._vault.ticket_key(study.key, study.handle, handle),
             size=size,
         )
-
-    def drop(self, db: sqlite3.Connection, handles: Iterable[str]) -> None:
-        """Take instances out of the index; their studies are no longer complete."""
-        for handle in handles:
-            db.execute(
-                "UPDATE study SET complete = 0 WHERE handle = (SELECT study FROM instance WHERE handle = ?)",
-                (handle,),
-            )
-            db.execute("DELETE FROM instance WHERE handle = ?", (handle,))
-
-
-def pack(value: StudyAnswer | Box) -> bytes:
-    """The bytes of a value for its sealed box; raises CacheError where a text in it is no text."""
-    try:
-        return msgspec.msgpack.encode(value)
-    except UnicodeEncodeError as error:
-        raise CacheError("The hospital sent text that is no text, so this image or study is not kept.") from error
-
-
-def _decode(content: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.msgpack.decode(content, type=kind)
-    except msgspec.DecodeError as error:
-        raise CacheDamaged(
-            "An entry of the cache's index is damaged; run “priorline cache verify --repair”."
-        ) from error

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from priorline.cache.files import private_directory
+from priorline.cache.disk import private_directory
 from priorline.cache.store import Store
 from priorline.errors import CacheDamaged, CacheError, UsageError
 

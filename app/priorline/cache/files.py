@@ -3,27 +3,31 @@
 ::
 
     .priorline-cache          the marker: without it a directory that holds anything is refused
+    key.check                 where the key is kept, and a code that only this key makes
     CACHEDIR.TAG              asks backup programs to leave the cache out
     index.sqlite
     reserve                   room that is given up so that a full disk can still be cleaned
     incoming/<owner>/owner.lock   locked by the operating system as long as the owner's process lives
     incoming/<owner>/<handle>.part
-    objects/ab/<handle>.obj   ab: the start of the study's handle, so that a group of a study ends in one directory
+    incoming/<owner>/<study>.touched   the owner works on this study: looked after if it dies
+    objects/<study>/study     the study's key and record, see `study_file`
+    objects/<study>/<handle>.obj
 
 All names are random handles of our own; nothing that a peer sent is ever part of a path.
 """
 
 import os
 import re
-import secrets
 import shutil
 import stat
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from priorline.cache.disk import entries, private_directory, remove, replace, sync_directory
 from priorline.cache.index import faults
+from priorline.cache.owners import Owner, live_owners
 from priorline.errors import CacheError, CacheFull
 
 T = TypeVar("T")
@@ -34,9 +38,11 @@ RESERVE_BYTES = 8 << 20  # the journal for removing a study of some thousand ima
 _RESERVE = "reserve"
 _BACKUP_TAG = "CACHEDIR.TAG"
 _TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# The cache of Priorline: can be fetched again.\n"
+FORMAT = "A cache of Priorline, version 2. It may be purged, it must not be edited.\n"
+_KEY_CHECK = "key.check"
+_STUDY = "study"
 _OBJECT = re.compile(r"[0-9a-f]{32}\.obj")
-_OWNER = re.compile(r"[0-9a-f]{32}")
-_LOCK = "owner.lock"
+_HANDLE = re.compile(r"[0-9a-f]{32}")
 
 
 class CacheFiles:
@@ -56,7 +62,8 @@ class CacheFiles:
             root = directory.resolve()
             check_root(root, may_be_empty=True)
             root.chmod(0o700)
-            _write_once(root / MARKER, "A cache of Priorline, version 1. It may be purged, it must not be edited.\n")
+            _write_once(root / MARKER, FORMAT)
+            _check_format(root / MARKER)
             _write_once(root / _BACKUP_TAG, _TAG_TEXT)
             files = cls(root)
             private_directory(files.objects)
@@ -64,41 +71,101 @@ class CacheFiles:
             files.keep_reserve()
         return files
 
+    def study_directory(self, study: str) -> Path:
+        """The directory of a study's files; raises CacheError where a link is in its place."""
+        path = self.objects / study
+        if path.is_symlink() or self.objects.is_symlink():
+            raise CacheError("A directory of the cache is a link to somewhere else; remove the link.")
+        return path
+
+    def study_path(self, study: str) -> Path:
+        """Where a study's key and record are."""
+        return self.study_directory(study) / _STUDY
+
     def object_path(self, study: str, handle: str) -> Path:
         """Where the object `handle` of the study `study` is or will be."""
-        return self.objects / study[:2] / f"{handle}.obj"
+        return self.objects / study / f"{handle}.obj"
 
-    def found_objects(self) -> Iterator[Path]:
-        """Every object file there is; links and foreign names are passed over."""
-        for shard in self._shards():
-            yield from (Path(entry.path) for entry in _entries(shard) if _is_object(entry))
+    def write_study_file(self, owner: Owner, study: str, content: bytes) -> None:
+        """Put a study's file in its place, durably, whatever was there before; makes the study's directory."""
+        aside = owner.directory / f"{study}.part"
+        self._write_aside(aside, content)
+        directory = self.study_directory(study)
+        new = private_directory(directory)
+        replace(aside, directory / _STUDY)
+        sync_directory(directory)
+        if new:
+            sync_directory(self.objects)
+
+    def read_key_check(self) -> tuple[str, bytes] | None:
+        """Where the key of this cache is kept, and its check code; None for a cache that nothing was put into."""
+        try:
+            kept_in, code = (self.root / _KEY_CHECK).read_text("ascii").split("\n")[:2]
+            return kept_in, bytes.fromhex(code)
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise CacheError("The cache's key.check is damaged; purge the cache, and fetch anew.") from error
+
+    def write_key_check(self, owner: Owner, kept_in: str, code: bytes) -> None:
+        """Remember whose key this cache is sealed with, durably."""
+        self._write_aside(owner.directory / _KEY_CHECK, f"{kept_in}\n{code.hex()}\n".encode())
+        replace(owner.directory / _KEY_CHECK, self.root / _KEY_CHECK)
+        sync_directory(self.root)
+
+    @staticmethod
+    def _write_aside(path: Path, content: bytes) -> None:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def studies(self) -> list[str]:
+        """The handles of all studies that have a directory."""
+        return [entry.name for entry in entries(self.objects) if _is_study(entry)]
+
+    def objects_of(self, study: str) -> dict[str, os.DirEntry[str]]:
+        """The object files of a study by handle; links and foreign names are passed over."""
+        directory = self.study_directory(study)
+        try:
+            return {entry.name[:32]: entry for entry in entries(directory) if _is_object(entry)}
+        except FileNotFoundError:
+            return {}
 
     def unknown(self) -> Iterator[Path]:
         """Everything among the objects that the cache would not have put there."""
-        for entry in _entries(self.objects):
-            if not (entry.is_dir(follow_symlinks=False) and len(entry.name) == 2):
+        for entry in entries(self.objects):
+            if not _is_study(entry):
                 yield Path(entry.path)
-        for shard in self._shards():
-            yield from (Path(entry.path) for entry in _entries(shard) if not _is_object(entry))
+                continue
+            for inner in entries(Path(entry.path)):
+                if not (_is_object(inner) or (inner.name == _STUDY and inner.is_file(follow_symlinks=False))):
+                    yield Path(inner.path)
 
-    def _shards(self) -> list[Path]:
-        return [
-            Path(entry.path)
-            for entry in _entries(self.objects)
-            if entry.is_dir(follow_symlinks=False) and len(entry.name) == 2
-        ]
+    def destroy_keys(self, studies: Iterable[str]) -> None:
+        """Remove the files that hold these studies' keys, durably: what is left of the studies is noise."""
+        gone = []
+        for study in studies:
+            path = self.study_path(study)
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                continue
+            gone.append(path.parent)
+        for directory in gone:
+            sync_directory(directory)
 
-    def drop_empty_shards(self) -> None:
-        """Remove the directories that hold no object any more; only while the index is held."""
-        for shard in self._shards():
-            if not any(_entries(shard)):
-                shard.rmdir()
+    def remove_rest(self, study: str) -> None:
+        """Remove the objects of a study whose key is gone, and its directory if nothing foreign is in it."""
+        for entry in self.objects_of(study).values():
+            remove(Path(entry.path))
+        with suppress(OSError):
+            self.study_directory(study).rmdir()
 
-    def remove_object(self, path: Path) -> None:
+    def remove_object(self, study: str, handle: str) -> None:
         """Remove one object file, never through a link that was put in place of its directory."""
-        if path.parent.is_symlink():
-            raise CacheError("A directory of the cache is a link to somewhere else; remove the link.")
-        path.unlink(missing_ok=True)
+        remove(self.study_directory(study) / f"{handle}.obj")
 
     def in_need(self, action: Callable[[], T]) -> T:
         """Do what makes room, or what must go on a full disk too; where it does not fit, on the reserve."""
@@ -126,58 +193,32 @@ class CacheFiles:
         except OSError:
             path.unlink(missing_ok=True)
 
-    def dead_owners(self) -> list[Path]:
-        """The incoming directories whose process is gone; only to be asked while the index is held."""
-        return [entry for entry in self._owners() if not is_locked(entry / _LOCK)]
-
-    def live_owners(self) -> set[str]:
-        """The owners whose process lives."""
-        return {entry.name for entry in self._owners() if is_locked(entry / _LOCK)}
-
-    def _owners(self) -> list[Path]:
-        return [
-            Path(entry.path)
-            for entry in _entries(self.incoming)
-            if _OWNER.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
-        ]
-
-
-class Owner:
-    """One opened store, known to other processes by a lock that ends with its process."""
-
-    def __init__(self, files: CacheFiles) -> None:
-        self.name = secrets.token_hex(16)
-        self.directory = files.incoming / self.name
-        with faults():
-            self.directory.mkdir(mode=0o700)
-            self._lock = os.open(self.directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            _try_lock(self._lock)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether `close` was not called yet."""
-        return self._lock >= 0
-
-    def close(self) -> None:
-        """Give up the lock and remove what was left unfinished; a second call does nothing."""
-        if self._lock < 0:
-            return
-        os.close(self._lock)
-        self._lock = -1
-        shutil.rmtree(self.directory, ignore_errors=True)
-
 
 def check_root(root: Path, *, may_be_empty: bool) -> None:
     """Raise CacheError unless `root` is a directory with our marker or, where allowed, an empty one."""
     if not root.is_dir():
         raise CacheError(f"The cache's directory is not a directory: {root}")
     try:
-        names = {entry.name for entry in _entries(root)}
+        names = {entry.name for entry in entries(root)}
     except PermissionError as error:
         raise CacheError(f"The cache's directory cannot be read; check its rights: {root}") from error
     marked = MARKER in names and stat.S_ISREG((root / MARKER).lstat().st_mode)
     if not marked and not (may_be_empty and not names):
         raise CacheError(f"The directory holds other things than a cache; choose an empty one: {root}")
+
+
+def drop_index(directory: Path) -> None:
+    """Remove the index of the cache at `directory`, which the next opening makes anew from the objects.
+
+    Raises CacheError where it is not a cache or a process still uses it.
+    """
+    with faults():
+        root = directory.resolve()
+        check_root(root, may_be_empty=False)
+        if live_owners(root / "incoming"):
+            raise CacheError("The cache is in use; close the window first.")
+        for name in (f"{INDEX}-journal", INDEX):
+            (root / name).unlink(missing_ok=True)
 
 
 def erase(directory: Path) -> None:
@@ -189,74 +230,37 @@ def erase(directory: Path) -> None:
         root = directory.resolve()
         check_root(root, may_be_empty=False)
         files = CacheFiles(root)
-        if files.incoming.is_dir() and files.live_owners():
+        if files.incoming.is_dir() and live_owners(files.incoming):
             raise CacheError("The cache is in use; close the window first.")
-        # The index goes first: without the wrapped keys in it the rest is noise.
+        if files.objects.is_dir() and not files.objects.is_symlink():
+            files.destroy_keys(files.studies())
         for name in (f"{INDEX}-journal", INDEX):
             (root / name).unlink(missing_ok=True)
-        for entry in _entries(root):
+        for entry in entries(root):
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path)
             elif entry.name not in {MARKER, _BACKUP_TAG}:
                 Path(entry.path).unlink()
+        (root / MARKER).write_text(FORMAT, encoding="ascii")
 
 
-def private_directory(path: Path) -> bool:
-    """Make `path` for the owner only, and say whether it is new; raises CacheError where it is a link or a file."""
-    try:
-        path.mkdir(mode=0o700)
-    except FileExistsError:
-        if not stat.S_ISDIR(path.lstat().st_mode):
-            raise CacheError("A directory of the cache is a link or a file; remove it.") from None
-        return False
-    return True
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable; a no-op where directories cannot be opened (Windows)."""
-    if sys.platform == "win32":
-        return
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def is_locked(path: Path) -> bool:
-    """Whether a living process holds the lock file at `path`."""
-    try:
-        handle = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
-    except OSError:
-        return False
-    try:
-        return not _try_lock(handle)
-    finally:
-        os.close(handle)
-
-
-def _try_lock(handle: int) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _entries(path: Path) -> list[os.DirEntry[str]]:
-    with os.scandir(path) as entries:
-        return sorted(entries, key=lambda entry: entry.name)
+def _is_study(entry: os.DirEntry[str]) -> bool:
+    return _HANDLE.fullmatch(entry.name) is not None and entry.is_dir(follow_symlinks=False)
 
 
 def _is_object(entry: os.DirEntry[str]) -> bool:
     return _OBJECT.fullmatch(entry.name) is not None and entry.is_file(follow_symlinks=False)
+
+
+def _check_format(marker: Path) -> None:
+    content = marker.read_bytes()[:200]
+    if not content:  # the process that made it died just then
+        marker.write_text(FORMAT, encoding="ascii")
+    elif content != FORMAT.encode():
+        raise CacheError(
+            "The cache was made by another version of the program; use that one, or purge the cache with"
+            " “priorline cache purge --all”."
+        )
 
 
 def _write_once(path: Path, text: str) -> None:

@@ -1,6 +1,8 @@
 """The index of the cache: one SQLite file that several processes use at once, and that tells no identifier.
 
-It holds random handles, sizes, times and states in clear; identifiers only as keyed codes or in sealed boxes.
+It holds random handles, sizes, times, states and the hospital's name in clear, so that a cache can be listed, cleaned
+and purged without a right to read; of identifiers only keyed codes and sealed boxes. All of it can be had anew from
+the objects. Counts and sizes of a study are kept by triggers, so that no question reads all instances.
 A rollback journal, not WAL: SQLite before 3.51.3 can corrupt a WAL database that two processes use.
 """
 
@@ -15,31 +17,40 @@ from priorline.errors import CacheDamaged, CacheError, CacheFull
 
 BUSY_SECONDS = 5.0
 
-# Named steps; user_version counts those that were taken. A step that was released is never changed, only followed.
-MIGRATIONS: tuple[tuple[str, str], ...] = (
-    (
-        "studies, instances and leases",
-        """
-        CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-        CREATE TABLE study (
-            handle TEXT PRIMARY KEY, uid_mac BLOB NOT NULL UNIQUE, patient_mac BLOB NOT NULL,
-            wrapped_key BLOB NOT NULL, hospital TEXT NOT NULL, sealed BLOB NOT NULL, pin_reason BLOB NOT NULL,
-            expected INTEGER NOT NULL DEFAULT 0, complete INTEGER NOT NULL DEFAULT 0,
-            pinned INTEGER NOT NULL DEFAULT 0, fetched_at INTEGER NOT NULL, viewed_at INTEGER NOT NULL);
-        CREATE INDEX study_patient ON study (patient_mac);
-        CREATE TABLE instance (
-            handle TEXT PRIMARY KEY, study TEXT NOT NULL REFERENCES study (handle) ON DELETE CASCADE,
-            uid_mac BLOB NOT NULL, series_mac BLOB NOT NULL, sealed BLOB NOT NULL,
-            size INTEGER NOT NULL, digest BLOB NOT NULL,
-            state TEXT NOT NULL CHECK (state IN ('ok', 'quarantined', 'withheld')));
-        CREATE UNIQUE INDEX instance_once ON instance (study, uid_mac) WHERE state = 'ok';
-        CREATE INDEX instance_study ON instance (study, uid_mac);
-        CREATE TABLE lease (
-            study TEXT NOT NULL REFERENCES study (handle) ON DELETE CASCADE, owner TEXT NOT NULL,
-            PRIMARY KEY (study, owner)) WITHOUT ROWID;
-        """,
-    ),
-)
+# Nothing is carried over from another version: the objects tell all that is in here, and are read anew.
+VERSION = 2
+SCHEMA = """
+    CREATE TABLE watch (wall REAL NOT NULL, boot TEXT NOT NULL, since_boot REAL NOT NULL, seen REAL NOT NULL);
+    CREATE TABLE total (bytes INTEGER NOT NULL);
+    INSERT INTO total VALUES (0);
+    CREATE TABLE study (
+        id INTEGER PRIMARY KEY, handle BLOB NOT NULL UNIQUE, code BLOB NOT NULL UNIQUE, patient BLOB NOT NULL,
+        hospital TEXT NOT NULL, expected INTEGER NOT NULL, complete INTEGER NOT NULL, pinned INTEGER NOT NULL,
+        fetched_at INTEGER NOT NULL, viewed_at INTEGER NOT NULL, withheld INTEGER NOT NULL DEFAULT 0,
+        shown INTEGER NOT NULL DEFAULT 0, apart INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0);
+    CREATE INDEX study_patient ON study (patient);
+    CREATE INDEX study_viewed ON study (viewed_at, id);
+    CREATE TABLE series (
+        id INTEGER PRIMARY KEY, study INTEGER NOT NULL REFERENCES study ON DELETE CASCADE, code BLOB NOT NULL,
+        sealed BLOB NOT NULL, UNIQUE (study, code));
+    CREATE TABLE instance (
+        id INTEGER PRIMARY KEY, study INTEGER NOT NULL REFERENCES study ON DELETE CASCADE, code BLOB NOT NULL,
+        apart INTEGER NOT NULL, series INTEGER NOT NULL, handle BLOB NOT NULL, sealed BLOB NOT NULL,
+        size INTEGER NOT NULL, digest BLOB NOT NULL, UNIQUE (study, code, apart));
+    CREATE TABLE lease (
+        study INTEGER NOT NULL REFERENCES study ON DELETE CASCADE, owner TEXT NOT NULL,
+        PRIMARY KEY (study, owner)) WITHOUT ROWID;
+    CREATE TRIGGER instance_came AFTER INSERT ON instance BEGIN
+        UPDATE study SET shown = shown + (new.apart = 0), apart = apart + (new.apart > 0), bytes = bytes + new.size
+        WHERE id = new.study; END;
+    CREATE TRIGGER instance_went AFTER DELETE ON instance BEGIN
+        UPDATE study SET shown = shown - (old.apart = 0), apart = apart - (old.apart > 0), bytes = bytes - old.size,
+        complete = 0 WHERE id = old.study; END;
+    CREATE TRIGGER study_changed AFTER UPDATE OF bytes ON study BEGIN
+        UPDATE total SET bytes = bytes + new.bytes - old.bytes; END;
+    CREATE TRIGGER study_went AFTER DELETE ON study BEGIN
+        UPDATE total SET bytes = bytes - old.bytes; END;
+"""
 
 
 class Index:
@@ -63,21 +74,30 @@ class Index:
     def _prepare(self) -> None:
         with faults():
             self._db.row_factory = sqlite3.Row
-            for setting in ("journal_mode = DELETE", "secure_delete = ON", "synchronous = FULL", "foreign_keys = ON"):
+            # A journal that is cut to nothing, not removed: its removal would outlive a power cut only with the
+            # directory synced once more.
+            settings = ("journal_mode = TRUNCATE", "secure_delete = ON", "synchronous = FULL", "foreign_keys = ON")
+            for setting in settings:
                 self._db.execute(f"PRAGMA {setting}").fetchall()
-        with self.transaction() as db:
-            self._migrate(db)
 
     @staticmethod
-    def _migrate(db: sqlite3.Connection) -> None:
-        taken: int = db.execute("PRAGMA user_version").fetchone()[0]
-        if taken > len(MIGRATIONS):
-            raise CacheError("The cache was made by a newer version of the program; update it or purge the cache.")
-        for number, (_name, script) in enumerate(MIGRATIONS[taken:], start=taken + 1):
-            # Not executescript: that would end the transaction around all steps.
-            for statement in filter(str.strip, script.split(";")):
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {number}")
+    def is_new(db: sqlite3.Connection) -> bool:
+        """Whether nothing was made in it yet; raises CacheError where another version of the program did."""
+        version: int = db.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, VERSION):
+            raise CacheError(
+                "The cache's index was made by another version of the program; use that one, or purge the cache with"
+                " “priorline cache purge --all”."
+            )
+        return version == 0
+
+    @staticmethod
+    def make(db: sqlite3.Connection) -> None:
+        """Make the tables of a new index; within the transaction that also fills them."""
+        # Not executescript: that would end the transaction.
+        for statement in _statements(SCHEMA):
+            db.execute(statement)
+        db.execute(f"PRAGMA user_version = {VERSION}")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -101,6 +121,15 @@ class Index:
         """Close the connection; a second call does nothing."""
         with self._lock:
             self._db.close()
+
+
+def _statements(script: str) -> Iterator[str]:
+    part = ""
+    for piece in script.split(";"):
+        part += piece + ";"
+        if sqlite3.complete_statement(part):
+            yield part
+            part = ""
 
 
 @contextmanager
@@ -137,7 +166,7 @@ def _translated(error: sqlite3.DatabaseError) -> CacheError:
     if code == sqlite3.SQLITE_FULL:
         return CacheFull("There is no room left for the cache; clean it or make room on its disk.")
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return CacheDamaged("The cache's index is damaged; run “priorline cache purge --all” and fetch anew.")
+        return CacheDamaged("The cache's index is damaged; run “priorline cache verify --repair”.")
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return CacheError("Another program holds the cache for too long; try again.")
     if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM}:

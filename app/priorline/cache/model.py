@@ -22,14 +22,13 @@ class StoredInstance:
     """One instance in the cache.
 
     `handle` (32 hexadecimal digits), `path` and `key` are what `seal.read_object` needs; `key` opens this object
-    only and is empty in a cache that is not encrypted. `header` is what was given with it. `size` is in bytes.
+    only and is empty in a cache that is not encrypted. `size` is that of the file in bytes.
     """
 
     handle: str
     study_uid: str
     sop_uid: str
     series_uid: str
-    header: bytes = field(repr=False)
     path: str
     key: bytes = field(repr=False)
     size: int
@@ -53,15 +52,15 @@ class Presence:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredStudy:
-    """A study in the cache; `handle` is its random name there.
+class Holding:
+    """A study as the index tells of it without any right to read; `handle` is its random name there.
 
-    `instances` counts those that may be shown, `quarantined` those set apart, `bytes` both.
-    Times are in UTC. `pin_reason` is empty where the study is not pinned.
+    `instances` counts those that may be shown, `quarantined` those set apart; `bytes` are those of both on the disk.
+    Times are in UTC.
     """
 
     handle: str
-    answer: StudyAnswer
+    hospital: str
     instances: int
     quarantined: int
     bytes: int
@@ -69,7 +68,15 @@ class StoredStudy:
     complete: bool
     fetched_at: datetime
     viewed_at: datetime
-    pinned: bool = False
+    pinned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStudy:
+    """A study in the cache with what its hospital says of it; `pin_reason` is empty where it is not pinned."""
+
+    held: Holding
+    answer: StudyAnswer
     pin_reason: str = ""
 
     @property
@@ -80,12 +87,20 @@ class StoredStudy:
 
 @dataclass(frozen=True, slots=True)
 class CacheStats:
-    """The cache in numbers; `bytes` of all instances, quarantined ones included."""
+    """The cache in numbers; `bytes` on the disk of all instances, quarantined ones included.
+
+    `key` is where the key is kept: "keyring", "file", "session", or "" where nothing is encrypted.
+    """
 
     directory: Path
     studies: int
     series: int
     instances: int
     bytes: int
-    encrypted: bool
     quarantined: int
+    key: str
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the objects are encrypted."""
+        return bool(self.key)

@@ -4,75 +4,58 @@ import logging
 import shutil
 import sqlite3
 
-from priorline.cache.files import CacheFiles, Owner
-from priorline.cache.index import Index
+from priorline.cache.files import CacheFiles
+from priorline.cache.inventory import Inventory
+from priorline.cache.owners import Owner, dead_owners, live_owners, touched_studies
+from priorline.cache.rebuild import Rebuilder
 from priorline.cache.vault import Vault
 from priorline.errors import CacheError
 
 log = logging.getLogger(__name__)
 
 
-def enter(files: CacheFiles, index: Index, vault: Vault) -> Owner:
-    """Check the key, sweep, and become one of the owners.
+def check_key(files: CacheFiles, vault: Vault, owner: Owner) -> bool:
+    """Raise CacheError where the cache was made with another key; a new or empty cache remembers this one.
 
-    In one transaction: nobody can take the new owner for a dead one before it holds its lock.
+    What a session left that has ended is dropped, since its key is gone; then the answer is True. Only while the
+    index is held.
     """
-    with index.transaction() as db:
-        check_key(db, vault, files)
-        sweep(db, files)
-        return Owner(files)
+    known, code = files.read_key_check(), vault.code("check", "")
+    if known is not None and known[1] == code:
+        return False
+    others = live_owners(files.incoming) - {owner.name}
+    left = files.studies()
+    if left or others:
+        _refuse_unless_dead_session(known[0] if known else None, vault, bool(others))
+        files.destroy_keys(left)
+    files.write_key_check(owner, vault.kept_in, code)
+    return bool(left)
 
 
-def check_key(db: sqlite3.Connection, vault: Vault, files: CacheFiles) -> None:
-    """Raise CacheError where the cache was made with another key; a new cache remembers this one.
-
-    What a session left that has ended is dropped, since its key is gone. Only while the index is held.
-    """
-    known: dict[str, bytes] = dict(tuple(row) for row in db.execute("SELECT name, value FROM meta"))
-    mine = {"check": vault.code("check"), "kept in": vault.kept_in.encode()}
-    if known.get("check") == mine["check"]:
-        return
-    if known:
-        _refuse_unless_dead_session(known, vault, files)
-        db.execute("DELETE FROM study")
-        sweep_orphans(db, files)
-    db.executemany("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", mine.items())
-
-
-def _refuse_unless_dead_session(known: dict[str, bytes], vault: Vault, files: CacheFiles) -> None:
-    if known["kept in"] == b"session":
-        if files.live_owners():
+def _refuse_unless_dead_session(kept_in: str | None, vault: Vault, in_use: bool) -> None:
+    if kept_in is None:
+        raise CacheError("The cache has lost its key.check; purge the cache, and fetch anew.")
+    if kept_in == "session":
+        if in_use:
             raise CacheError("The cache belongs to a session that still runs; close its window first.")
         return
-    if not known["kept in"]:
+    if not kept_in:
         raise CacheError("The cache is not encrypted; purge it before cache.encrypt is switched on.")
     if not vault.encrypted:
         raise CacheError("The cache is encrypted; purge it before cache.encrypt is switched off.")
     raise CacheError("The cache was sealed with another key; bring that key back, or purge the cache.")
 
 
-def sweep(db: sqlite3.Connection, files: CacheFiles) -> None:
-    """Remove what processes left that died: files written aside, objects without a row, leases.
+def settle(db: sqlite3.Connection, inventory: Inventory, rebuilder: Rebuilder, *, everything: bool) -> None:
+    """Make true what dead processes worked on, or `everything`; and forget what they wrote aside and had open.
 
     Only while the index is held: then no living process is between naming an object and entering it.
     """
-    dead = files.dead_owners()
-    if dead:
-        sweep_orphans(db, files)
-    for directory in dead:
+    changed = rebuilder.all(db) if everything else []
+    for directory in dead_owners(inventory.files.incoming):
+        for study in () if everything else touched_studies(directory):
+            changed += rebuilder.study(db, study)
         shutil.rmtree(directory, ignore_errors=True)
-    live = files.live_owners()
-    for (owner,) in db.execute("SELECT DISTINCT owner FROM lease").fetchall():
-        if owner not in live:
-            db.execute("DELETE FROM lease WHERE owner = ?", (owner,))
-
-
-def sweep_orphans(db: sqlite3.Connection, files: CacheFiles) -> None:
-    """Remove the objects that no row names; only while the index is held."""
-    known = {row[0] for row in db.execute("SELECT handle FROM instance")}
-    orphans = [path for path in files.found_objects() if path.stem not in known]
-    for path in orphans:
-        path.unlink(missing_ok=True)
-    files.drop_empty_shards()
-    if orphans:
-        log.info("%d leftover objects were swept from the cache", len(orphans))
+    inventory.leases.forget_dead(db)
+    if changed:
+        log.info("%d entries of the cache were settled", len(changed))

@@ -1,24 +1,27 @@
 """The store: whole instances in sealed files, and an index that says only what is true of them."""
 
-import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from priorline.cache.catalogue import OK, QUARANTINED, Box, Catalogue, Entry, OpenStudy, pack
-from priorline.cache.files import INDEX, CacheFiles, Owner
+from priorline.cache.catalogue import Catalogue, OpenStudy
+from priorline.cache.clock import Clock, look
+from priorline.cache.files import INDEX, CacheFiles
 from priorline.cache.index import Index, faults
+from priorline.cache.intake import Intake
+from priorline.cache.inventory import Inventory
 from priorline.cache.keys import MasterKey
-from priorline.cache.leases import Leases
-from priorline.cache.model import Added, AddOutcome, CacheStats, Presence, StoredInstance, StoredStudy
-from priorline.cache.opening import enter
-from priorline.cache.seal import Data, container_size, read_object, segments
+from priorline.cache.model import Added, CacheStats, Presence, StoredInstance, StoredStudy
+from priorline.cache.opening import check_key, settle
+from priorline.cache.owners import Owner
+from priorline.cache.rebuild import Rebuilder
+from priorline.cache.seal import Data, read_head, read_object
+from priorline.cache.study_file import ObjectRecord, unpack
 from priorline.cache.vault import Vault
-from priorline.cache.writer import CONFLICT, Writer, new_handle
+from priorline.cache.writer import Writer
 from priorline.domain.study import StudyAnswer
-from priorline.errors import CacheDamaged, CacheFull
+from priorline.errors import CacheDamaged
 
 
 class Store:
@@ -28,31 +31,46 @@ class Store:
     (CacheFull, CacheDamaged) and no other error of the world.
     """
 
-    def __init__(self, files: CacheFiles, index: Index, vault: Vault, owner: Owner) -> None:
-        self.files = files
-        self.index = index
+    def __init__(self, inventory: Inventory, vault: Vault) -> None:
+        self.inventory = inventory
         self.vault = vault
-        self._owner = owner
-        self.catalogue = Catalogue(index, vault, files)
-        self.leases = Leases(files, index, self.catalogue, owner.name)
-        self._writer = Writer(files, index, self.catalogue, owner)
-        self._clock: Callable[[], float] = time.time
+        self.files = inventory.files
+        self.index = inventory.index
+        self.catalogue = Catalogue(inventory, vault)
+        self.rebuilder = Rebuilder(inventory, vault, self.catalogue)
+        self._writer = Writer(inventory, self.catalogue)
+        self._intake = Intake(self.catalogue, vault, self._writer, self.discard)
 
     @classmethod
-    def open(cls, directory: Path, key: MasterKey | None, clock: Callable[[], float] = time.time) -> Self:
+    def open(cls, directory: Path, key: MasterKey | None, clock: Clock = look) -> Self:
         """Open or make the cache at `directory`; without a `key` its objects are not encrypted, only checked.
 
-        `clock` gives seconds since 1970 in UTC. Raises CacheError where the directory holds other things than a
-        cache, or where the cache was made with another key.
+        An index that is lost is made anew from the objects. Raises CacheError where the directory holds other things
+        than a cache, or where the cache was made with another key or by another version of the program.
         """
         files, vault = CacheFiles.open(directory), Vault(key)
         index = files.in_need(lambda: Index(files.root / INDEX))
         try:
-            store = cls(files, index, vault, files.in_need(lambda: enter(files, index, vault)))
+            return files.in_need(lambda: cls._enter(files, index, vault, clock))
         except BaseException:
             index.close()
             raise
-        store._clock = clock
+
+    @classmethod
+    def _enter(cls, files: CacheFiles, index: Index, vault: Vault, clock: Clock) -> Self:
+        # In one transaction: nobody can take the new owner for a dead one before it holds its lock.
+        with index.transaction() as db:
+            owner = Owner(files.incoming)
+            try:
+                is_new = index.is_new(db)
+                if is_new:
+                    index.make(db)
+                everything = check_key(files, vault, owner) or is_new
+                store = cls(Inventory(files, index, owner, clock), vault)
+                settle(db, store.inventory, store.rebuilder, everything=everything)
+            except BaseException:
+                owner.close()
+                raise
         return store
 
     def __enter__(self) -> Self:
@@ -65,27 +83,20 @@ class Store:
 
     def close(self) -> None:
         """Commit what is pending and close, which ends the leases too; a second call does nothing."""
-        if not self._owner.is_open:
+        if not self.inventory.owner.is_open:
             return
         try:
             self.commit()
         finally:
             self._writer.abandon()
-            self._owner.close()
-            self.index.close()
+            self.inventory.close()
 
     # --- writing ---
 
     def begin_fetch(self, study: StudyAnswer, expected: int) -> None:
         """Note that a study is being fetched, of which `expected` images are to come (0: nobody said)."""
-        opened = self.catalogue.ensure_study(study, self._now())
+        opened = self.catalogue.begin(study, expected)
         self._writer.forget_lost(opened.handle)
-        with self.index.transaction() as db:
-            self.catalogue.describe(db, opened, study)
-            db.execute(
-                "UPDATE study SET expected = ?, complete = 0, fetched_at = ? WHERE handle = ?",
-                (expected, self._now(), opened.handle),
-            )
 
     def finish_fetch(self, study_uid: str, complete: bool) -> bool:
         """Commit, and note whether the study is whole; the answer is what was noted.
@@ -97,13 +108,14 @@ class Store:
         opened = self.catalogue.study(study_uid)
         if opened is None:
             return False
-        held = self.catalogue.presence(study_uid)
-        whole = complete and held.images >= held.expected and not self._writer.has_lost(opened.handle)
-        now = self._now()
         with self.index.transaction() as db:
+            held = self.catalogue.presence(study_uid)
+            whole = complete and held.images >= held.expected and not self._writer.has_lost(opened.handle)
+            now = self.inventory.watch.tell(db)
+            self.catalogue.amend(db, opened, fetched_at=now, whole=held.images if whole else 0)
             db.execute(
-                "UPDATE study SET complete = ?, fetched_at = ?, viewed_at = ? WHERE handle = ?",
-                (whole, now, now, opened.handle),
+                "UPDATE study SET complete = ?, fetched_at = ?, viewed_at = ? WHERE id = ?",
+                (whole, now, now, opened.row),
             )
         return whole
 
@@ -116,61 +128,11 @@ class Store:
         kept and the new one set apart (conflicting). With a reason in `quarantine` it is set apart and never shown.
         Raises CacheFull where the disk is full; then what was committed before is still there.
         """
-        box = Box(sop_uid, series_uid, header, quarantine)
-        pack(box)  # fails here, for this one alone, rather than in the commit of its group
-        opened = self.catalogue.ensure_study(study, self._now())
-        entry = Entry(new_handle(), opened, box, memoryview(data).nbytes, self.vault.digest(data))
-        if quarantine:
-            return self._set_apart(entry, data, AddOutcome.QUARANTINED, quarantine)
-        taken = self._writer.claim(opened.handle, sop_uid, entry.digest)
-        if taken is not None:
-            return self._second(entry, data, taken, None)
-        try:
-            shown = self._shown(entry)
-            if shown is None:
-                self._write(entry, data)
-                return Added(AddOutcome.STORED, self.catalogue.instance(opened, entry.handle, entry.size, entry.box))
-            digest, instance = shown
-        except BaseException:
-            self._writer.release(opened.handle, sop_uid)
-            raise
-        self._writer.release(opened.handle, sop_uid)
-        return self._second(entry, data, digest, instance)
+        return self._intake.add(study, sop_uid, series_uid, header, data, quarantine)
 
-    def _shown(self, entry: Entry) -> tuple[bytes, StoredInstance] | None:
-        """The digest and the instance that the index shows under this UID, if its file is still there."""
-        for row in self.catalogue.same(entry.study, entry.box.sop_uid):
-            if row["state"] == OK:
-                instance = self.catalogue.from_row(entry.study, row)
-                if self._is_whole(instance):
-                    return row["digest"], instance
-                self.discard([instance.handle])
-        return None
-
-    def _is_whole(self, instance: StoredInstance) -> bool:
-        try:
-            held = Path(instance.path).lstat().st_size
-        except OSError:
-            return False
-        return held == container_size(instance.size, self.vault.encrypted)
-
-    def _second(self, entry: Entry, data: Data, digest: bytes, instance: StoredInstance | None) -> Added:
-        if digest == entry.digest:
-            return Added(AddOutcome.IDENTICAL, instance)
-        return self._set_apart(entry, data, AddOutcome.CONFLICTING, CONFLICT)
-
-    def _set_apart(self, entry: Entry, data: Data, outcome: AddOutcome, reason: str) -> Added:
-        rows = self.catalogue.same(entry.study, entry.box.sop_uid)
-        if not any(row["state"] == QUARANTINED and row["digest"] == entry.digest for row in rows):
-            box = Box(entry.box.sop_uid, entry.box.series_uid, entry.box.header, reason)
-            apart = Entry(entry.handle, entry.study, box, entry.size, entry.digest, QUARANTINED)
-            self._write(apart, data)
-        return Added(outcome)
-
-    def _write(self, entry: Entry, data: Data) -> None:
-        study = entry.study
-        key = self.vault.ticket_key(study.key, study.handle, entry.handle)
-        self._writer.write(entry, segments(data, key, bytes.fromhex(study.handle + entry.handle)))
+    def keep_within(self, make_room: Callable[[int], None]) -> None:
+        """Call `make_room` with the size of every file that is to come; it may clean, or refuse with CacheFull."""
+        self._intake.make_room = make_room
 
     def commit(self) -> int:
         """Make all that was added durable and visible; how many instances that were."""
@@ -180,6 +142,11 @@ class Store:
     def pending(self) -> int:
         """How many added instances wait for a commit."""
         return self._writer.pending
+
+    @property
+    def pending_bytes(self) -> int:
+        """What they take on the disk."""
+        return self._writer.pending_bytes
 
     # --- reading ---
 
@@ -200,22 +167,50 @@ class Store:
         try:
             return read_object(Path(instance.path), instance.key, instance.handle)
         except CacheDamaged:
-            self.discard([instance.handle])
+            self.discard(instance.study_uid, [instance.handle])
+            raise
+
+    def header(self, instance: StoredInstance) -> bytes:
+        """The header that an instance was added with, read from its file; raises and takes out as `read`."""
+        try:
+            path = Path(instance.path)
+            head = read_head(path, instance.key, bytes.fromhex(path.parent.name + instance.handle))
+            return unpack(head, ObjectRecord).header
+        except CacheDamaged:
+            self.discard(instance.study_uid, [instance.handle])
             raise
 
     def presence(self, study_uids: Iterable[str]) -> dict[str, Presence]:
         """How much of each study is here; an entry for every UID asked."""
         return {uid: self.catalogue.presence(uid) for uid in study_uids}
 
-    def studies(self, patient_id: str | None = None) -> list[StoredStudy]:
-        """All studies, or those under one patient number of any issuer, the latest fetched first."""
-        return self.catalogue.studies(patient_id)
+    def studies(self, patient_id: str | None = None, limit: int = 0) -> list[StoredStudy]:
+        """All studies, or those under one patient number of any issuer, last viewed first; 0: without a limit."""
+        return self.catalogue.studies(patient_id, limit)
+
+    def named(self, study_uid: str) -> list[StoredStudy]:
+        """The study with this UID, nothing where the cache has none."""
+        return self.catalogue.named(study_uid)
 
     def stats(self) -> CacheStats:
         """The cache in numbers."""
-        return self.catalogue.stats()
+        return self.inventory.stats()
 
     # --- keeping and removing ---
+
+    def take_lease(self, study_uid: str) -> bool:
+        """Mark a study as open in a window of this process, until `release_lease` or the process's end.
+
+        False where the cache does not have it.
+        """
+        opened = self.catalogue.study(study_uid)
+        return opened is not None and self.inventory.leases.take(opened.handle)
+
+    def release_lease(self, study_uid: str) -> None:
+        """End the lease of this process on a study."""
+        opened = self.catalogue.study(study_uid)
+        if opened is not None:
+            self.inventory.leases.release(opened.handle)
 
     def pin(self, study_uid: str, reason: str, on: bool = True) -> bool:
         """Keep a study from being cleaned, or (`on` False) no longer; False where the cache has no such study."""
@@ -223,88 +218,52 @@ class Store:
         if opened is None:
             return False
         with self.index.transaction() as db:
-            self.catalogue.pin(db, opened, reason if on else "", on)
+            # The reason is sealed since people write names into it.
+            self.catalogue.amend(db, opened, pinned=on, pin_reason=reason if on else "")
         return True
 
-    def withhold(self, study_uid: str) -> None:
-        """Show nothing of a study any more, without losing it: somebody took back whose it is. `admit` ends that."""
-        self.commit()
-        opened = self.catalogue.study(study_uid)
-        if opened is not None:
-            with self.index.transaction() as db:
-                db.execute(
-                    "UPDATE instance SET state = 'withheld' WHERE study = ? AND state = 'ok'", (opened.handle,)
-                )
-                db.execute("UPDATE study SET complete = 0 WHERE handle = ?", (opened.handle,))
+    def withhold(self, study_uid: str, on: bool = True) -> None:
+        """Show nothing of a study any more without losing it, as somebody took back whose it is; or show it again.
 
-    def admit(self, study_uid: str) -> None:
-        """Show again what was withheld, unless it was fetched once more meanwhile; the next fetch tells the rest."""
+        Whoever fetches it shows it again, too.
+        """
         opened = self.catalogue.study(study_uid)
         if opened is not None:
             with self.index.transaction() as db:
-                admitted = "UPDATE OR IGNORE instance SET state = 'ok' WHERE study = ? AND state = 'withheld'"
-                db.execute(admitted, (opened.handle,))
+                self.catalogue.amend(db, opened, withheld=on)
 
     def touch_viewed(self, study_uid: str) -> None:
         """Note that a study was looked at now."""
-        values = (self._now(), self.catalogue.study_code(study_uid))
+        code = self.catalogue.code("study", study_uid)
         with self.index.transaction() as db:
-            db.execute("UPDATE study SET viewed_at = ? WHERE uid_mac = ?", values)
-
-    def settle_clock(self) -> None:
-        """Times that lie in the future (the clock was wrong once) become now, or those studies would never age."""
-        now = self._now()
-        with self.index.transaction() as db:
-            db.execute("UPDATE study SET viewed_at = min(viewed_at, ?), fetched_at = min(fetched_at, ?)", (now, now))
+            db.execute("UPDATE study SET viewed_at = ? WHERE code = ?", (self.inventory.watch.tell(db), code))
 
     def remove(self, study_uid: str) -> int:
         """Remove a study, also an open one, and say how many instances went."""
         opened = self.catalogue.study(study_uid)
-        return self.files.in_need(lambda: self._remove(opened, spare_open=False)) if opened else 0
-
-    def remove_unless_open(self, study_uid: str) -> bool:
-        """Remove a study that no living process has open; False where one has, or where it is not here."""
-        opened = self.catalogue.study(study_uid)
         if opened is None:
-            return False
-        return self.files.in_need(lambda: self._remove(opened, spare_open=True)) >= 0
+            return 0
+        held = self.index.rows("SELECT shown + apart AS held FROM study WHERE id = ?", opened.row)
+        self.inventory.remove([opened.handle])
+        return int(held[0]["held"]) if held else 0
 
-    def _remove(self, study: OpenStudy, *, spare_open: bool) -> int:
+    def discard(self, study_uid: str, handles: Iterable[str]) -> int:
+        """Take damaged or missing instances of a study out, so that it is partial and they are fetched again.
+
+        This is what a reader calls that found an object damaged. The answer is how many were still there.
+        """
+        opened = self.catalogue.study(study_uid)
+        return self._discard(opened, list(handles)) if opened else 0
+
+    def _discard(self, study: OpenStudy, handles: list[str]) -> int:
         with self.index.transaction() as db:
-            if spare_open and self.leases.is_open(db, study.handle):
-                return -1
-            rows = db.execute("SELECT handle FROM instance WHERE study = ?", (study.handle,)).fetchall()
-            # The wrapped key goes with this row, first of all: what a crash leaves of the files is then noise.
-            db.execute("DELETE FROM study WHERE handle = ?", (study.handle,))
-        with faults():
-            for row in rows:
-                self.files.remove_object(self.files.object_path(study.handle, row["handle"]))
-        return len(rows)
-
-    def purge(self, patient_id: str | None = None, issuer: str | None = None) -> int:
-        """Remove all studies of a patient number (of any issuer where None), or all there are; how many went."""
-        with suppress(CacheFull):  # what does not fit any more is dropped, which is what is wanted
-            self.commit()
-        wanted = [
-            study.study_uid
-            for study in self.studies(patient_id)
-            if issuer is None or study.answer.patient.identifier.issuer == issuer
-        ]
-        for study_uid in wanted:
-            self.remove(study_uid)
-        with self.index.transaction():
-            self.files.drop_empty_shards()
-        return len(wanted)
-
-    def discard(self, handles: Iterable[str]) -> None:
-        """Take damaged or missing instances out, so that they are fetched again."""
-        for handle in handles:
-            rows = self.index.rows("SELECT study FROM instance WHERE handle = ?", handle)
-            with self.index.transaction() as db:
-                self.catalogue.drop(db, [handle])
-            for row in rows:
-                with faults(), suppress(FileNotFoundError):
-                    self.files.remove_object(self.files.object_path(row["study"], handle))
-
-    def _now(self) -> int:
-        return int(self._clock())
+            with faults():
+                for handle in handles:
+                    self.files.remove_object(study.handle, handle)
+            values = [(study.row, bytes.fromhex(handle)) for handle in handles]
+            gone = db.executemany("DELETE FROM instance WHERE study = ? AND handle = ?", values).rowcount
+            db.execute(
+                "DELETE FROM series WHERE study = ? AND id NOT IN (SELECT series FROM instance WHERE study = ?)",
+                (study.row, study.row),
+            )
+        return max(gone, 0)

@@ -5,17 +5,19 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from priorline.cache.index import faults
+from priorline.cache.catalogue import OpenStudy
 from priorline.cache.seal import read_object
 from priorline.cache.store import Store
+from priorline.cache.study_file import read_study
 from priorline.errors import CacheDamaged
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """What a verification found: handles of damaged and missing objects, and files that no row names.
+    """What a verification found: handles of damaged and missing objects and studies, and files that no row names.
 
-    `repaired` are those of the three that were taken out. Handles and paths name nobody.
+    `repaired` are those of the three that were put right: damaged and missing ones taken out, so that they are
+    fetched again; whole objects that the index had lost entered anew. Handles and paths name nobody.
     """
 
     checked: int
@@ -30,62 +32,80 @@ class VerifyReport:
         return not self.damaged and not self.missing and not self.unknown_files
 
 
+class _Findings:
+    """What was found so far, with what it needs to be repaired."""
+
+    def __init__(self) -> None:
+        self.checked = 0
+        self.damaged: dict[str, OpenStudy | None] = {}
+        self.missing: dict[str, OpenStudy | None] = {}
+
+
 def verify(store: Store, repair: bool = False) -> VerifyReport:
-    """Check the whole cache; with `repair` take out what is damaged, so that it can be fetched again.
+    """Check the whole cache; with `repair` put right what can be, and take out what is damaged.
 
-    Links are never followed or removed, only told.
+    What is foreign, and links, are never followed or removed, only told.
     """
-    unknown, foreign = _unknown(store)
-    rows = store.index.rows(
-        "SELECT instance.handle, instance.study, size, digest, wrapped_key"
-        " FROM instance JOIN study ON study.handle = instance.study"
-    )
-    damaged: list[str] = []
-    missing: list[str] = []
-    for row in rows:
-        path = store.files.object_path(row["study"], row["handle"])
-        with faults():
-            there = path.is_file() and not path.is_symlink()
-        if not there:
-            missing.append(row["handle"])
-        elif not _is_sound(store, row, path):
-            damaged.append(row["handle"])
-    # What another process removed in the meantime was no fault.
-    held = {row["handle"] for row in store.index.rows("SELECT handle FROM instance")}
-    damaged, missing = [h for h in damaged if h in held], [h for h in missing if h in held]
-    repaired = _repair(store, damaged + missing, unknown) if repair else []
-    return VerifyReport(len(rows), tuple(damaged), tuple(missing), _names(store, unknown + foreign), tuple(repaired))
+    found = _Findings()
+    for row in store.index.rows("SELECT id, handle FROM study ORDER BY id"):
+        _verify_study(store, row, found)
+    unlisted = _unlisted(store)
+    foreign = [str(path.relative_to(store.files.root)) for path in store.files.unknown()]
+    repaired = _repair(store, found, unlisted) if repair else []
+    unknown = (*unlisted, *foreign)
+    return VerifyReport(found.checked, tuple(found.damaged), tuple(found.missing), unknown, tuple(repaired))
 
 
-def _is_sound(store: Store, row: sqlite3.Row, path: Path) -> bool:
-    vault = store.vault
+def _verify_study(store: Store, row: sqlite3.Row, found: _Findings) -> None:
+    handle = row["handle"].hex()
+    objects = store.files.objects_of(handle)
     try:
-        study_key = vault.study_key(row["study"], row["wrapped_key"])
-        content = read_object(path, vault.ticket_key(study_key, row["study"], row["handle"]), row["handle"])
+        key, record = read_study(store.files, store.vault, handle)
+    except CacheDamaged:
+        # What another process removed in the meantime is no fault.
+        if store.index.rows("SELECT 1 FROM study WHERE id = ? AND handle = ?", row["id"], row["handle"]):
+            (found.damaged if store.files.study_path(handle).exists() else found.missing)[handle] = None
+        return
+    study = OpenStudy(row["id"], handle, record.answer.study_uid, key.key)
+    for one in store.index.rows("SELECT handle, size, digest FROM instance WHERE study = ?", study.row):
+        found.checked += 1
+        name = one["handle"].hex()
+        sound = name in objects and _is_sound(store, study, name, one["digest"])
+        if not sound and store.index.rows(
+            "SELECT 1 FROM instance WHERE study = ? AND handle = ?", study.row, one["handle"]
+        ):
+            (found.damaged if name in objects else found.missing)[name] = study
+
+
+def _is_sound(store: Store, study: OpenStudy, name: str, digest: bytes) -> bool:
+    try:
+        path = store.files.object_path(study.handle, name)
+        content = read_object(path, store.vault.ticket_key(study.key, study.handle, name), name)
     except CacheDamaged:
         return False
-    return len(content) == row["size"] and hmac.compare_digest(vault.digest(content), row["digest"])
+    return hmac.compare_digest(store.vault.digest(content), digest)
 
 
-def _unknown(store: Store) -> tuple[list[Path], list[Path]]:
-    """Objects that no row names, and things that are no objects; the index is held, so that none is in between."""
+def _unlisted(store: Store) -> list[str]:
+    """Studies and objects that no row names; the index is held, so that none is in between."""
+    names = []
     with store.index.transaction() as db:
-        known = {row["handle"]: row["study"] for row in db.execute("SELECT handle, study FROM instance")}
-        unknown = [
-            path
-            for path in store.files.found_objects()
-            if path.stem not in known or path.parent.name != known[path.stem][:2]
-        ]
-        return unknown, list(store.files.unknown())
+        known = {row["handle"].hex(): row["id"] for row in db.execute("SELECT id, handle FROM study")}
+        for study in store.files.studies():
+            directory = Path(store.files.objects.name) / study
+            if study not in known:
+                names.append(str(directory))
+                continue
+            rows = db.execute("SELECT handle FROM instance WHERE study = ?", (known[study],))
+            held = {row["handle"].hex() for row in rows}
+            names += [str(directory / f"{name}.obj") for name in store.files.objects_of(study) if name not in held]
+    return names
 
 
-def _repair(store: Store, handles: list[str], unknown: list[Path]) -> list[str]:
-    store.discard(handles)
-    with faults():
-        for path in unknown:
-            store.files.remove_object(path)
-    return handles + list(_names(store, unknown))
-
-
-def _names(store: Store, paths: list[Path]) -> tuple[str, ...]:
-    return tuple(str(path.relative_to(store.files.root)) for path in paths)
+def _repair(store: Store, found: _Findings, unlisted: list[str]) -> list[str]:
+    for name, study in {**found.damaged, **found.missing}.items():
+        if study is not None:
+            store.discard(study.uid, [name])
+    with store.index.transaction() as db:
+        store.rebuilder.all(db)
+    return [*found.damaged, *found.missing, *unlisted]

@@ -1,19 +1,21 @@
 """Writing into the cache: aside, made durable in groups, then named and entered in the index in one step."""
 
+import dataclasses
 import logging
 import os
 import secrets
 import sqlite3
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from priorline.cache.catalogue import OK, QUARANTINED, Catalogue, Entry
-from priorline.cache.files import CacheFiles, Owner, private_directory, sync_directory
-from priorline.cache.index import Index, faults
+from priorline.cache.catalogue import Catalogue, Entry, OpenStudy
+from priorline.cache.disk import replace, sync_directory
+from priorline.cache.index import faults
+from priorline.cache.inventory import Inventory
 from priorline.cache.seal import Data
 from priorline.errors import PriorlineError
 
@@ -38,11 +40,12 @@ class Part:
 class Writer:
     """The instances of this process that are written and not yet committed."""
 
-    def __init__(self, files: CacheFiles, index: Index, catalogue: Catalogue, owner: Owner) -> None:
-        self._files = files
-        self._index = index
+    def __init__(self, inventory: Inventory, catalogue: Catalogue) -> None:
+        self._inventory = inventory
+        self._files = inventory.files
+        self._index = inventory.index
         self._catalogue = catalogue
-        self._owner = owner
+        self._owner = inventory.owner
         self._lock = threading.Lock()
         self._commit_lock = threading.Lock()
         self._parts: list[Part] = []
@@ -54,6 +57,12 @@ class Writer:
         """How many instances wait for a commit."""
         with self._lock:
             return len(self._parts)
+
+    @property
+    def pending_bytes(self) -> int:
+        """How much they take on the disk."""
+        with self._lock:
+            return sum(part.entry.size for part in self._parts)
 
     def claim(self, study: str, sop_uid: str, digest: bytes) -> bytes | None:
         """Take a SOP Instance UID for a coming write; where it is taken, the digest of the one that has it."""
@@ -116,50 +125,72 @@ class Writer:
             finally:
                 with self._lock:
                     for part in parts:
-                        self._claims.pop((part.entry.study.handle, part.entry.box.sop_uid), None)
+                        self._claims.pop((part.entry.study.handle, part.entry.record.sop_uid), None)
         return len(parts)
 
     def _enter(self, parts: list[Part]) -> None:
         named: list[Path] = []
         try:
             with self._index.transaction() as db:
+                here = {study for study in {part.entry.study for part in parts} if self._is_here(db, study)}
                 for part in parts:
-                    self._enter_one(db, part, named)
+                    self._enter_one(db, part, here, named)
                 # Names become durable before the row that promises them.
                 for directory in {path.parent for path in named}:
                     sync_directory(directory)
+                now = self._inventory.watch.tell(db)
+                for row in {part.entry.study.row for part in parts}:
+                    db.execute("UPDATE study SET fetched_at = ?, viewed_at = ? WHERE id = ?", (now, now, row))
         except BaseException:
-            _remove(named + [part.path for part in parts])
+            _remove(part.path for part in parts)
+            _remove(self._not_entered(parts, named))
             raise
 
-    def _enter_one(self, db: sqlite3.Connection, part: Part, named: list[Path]) -> None:
-        entry = self._judged(db, part.entry)
+    def _not_entered(self, parts: list[Part], named: list[Path]) -> list[Path]:
+        """Which of the named files have no row: a commit can fail at its last step and have happened all the same."""
+        try:
+            rows = [
+                row["handle"].hex()
+                for study in {part.entry.study.row for part in parts}
+                for row in self._index.rows("SELECT handle FROM instance WHERE study = ?", study)
+            ]
+        except PriorlineError:
+            return []  # left for the next opening, which looks after what this process worked on
+        return [path for path in named if path.stem not in rows]
+
+    def _is_here(self, db: sqlite3.Connection, study: OpenStudy) -> bool:
+        """Whether images of a study are still wanted; then it is noted that this process works on it."""
+        held = db.execute("SELECT handle FROM study WHERE id = ?", (study.row,)).fetchone()
+        if held is None or held["handle"].hex() != study.handle:
+            log.info("a study was removed from the cache while it was being fetched")
+            return False
+        self._files.study_directory(study.handle)
+        self._owner.touch(study.handle)
+        return True
+
+    def _enter_one(self, db: sqlite3.Connection, part: Part, here: set[OpenStudy], named: list[Path]) -> None:
+        entry = self._judged(db, part.entry) if part.entry.study in here else None
         if entry is None:
             part.path.unlink(missing_ok=True)
             return
         target = self._files.object_path(entry.study.handle, entry.handle)
-        if private_directory(target.parent):
-            sync_directory(target.parent.parent)
-        part.path.rename(target)
+        replace(part.path, target)
         named.append(target)
         self._catalogue.insert(db, entry)
 
     def _judged(self, db: sqlite3.Connection, entry: Entry) -> Entry | None:
         """The entry as it is to be entered, given what other processes did meanwhile; None where it is not wanted."""
-        if db.execute("SELECT 1 FROM study WHERE handle = ?", (entry.study.handle,)).fetchone() is None:
-            log.info("a study was removed from the cache while it was being fetched")
-            return None
-        if entry.state != OK:
+        if entry.is_apart:
             return entry
         shown = db.execute(
-            "SELECT digest FROM instance WHERE study = ? AND uid_mac = ? AND state = 'ok'",
-            (entry.study.handle, self._catalogue.instance_code(entry.box.sop_uid)),
+            "SELECT digest FROM instance WHERE study = ? AND code = ? AND apart = 0",
+            (entry.study.row, self._catalogue.code("instance", entry.record.sop_uid)),
         ).fetchone()
         if shown is None:
             return entry
-        if shown["digest"] == entry.digest:
+        if shown["digest"] == entry.record.digest:
             return None
-        return replace(entry, state=QUARANTINED, box=msgspec.structs.replace(entry.box, reason=CONFLICT))
+        return dataclasses.replace(entry, record=msgspec.structs.replace(entry.record, reason=CONFLICT))
 
     def abandon(self) -> None:
         """Drop what was not committed."""

@@ -1,4 +1,4 @@
-"""`priorline cache …`: what IT does with the cache."""
+"""`priorline cache …`: what IT sees of the cache, keeps, verifies and takes out; removing is in `cache_removal`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,20 +6,25 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from priorline.audit.trail import AuditEvent, AuditTrail
-from priorline.cache import cleanup
 from priorline.cache.export import export
-from priorline.cache.files import erase
-from priorline.cache.model import StoredStudy
+from priorline.cache.files import drop_index
+from priorline.cache.inventory import Inventory
+from priorline.cache.model import Holding, StoredStudy
 from priorline.cache.store import Store
-from priorline.cache.verify import verify
+from priorline.cache.verify import VerifyReport, verify
 from priorline.cli.output import NOTHING, OK, PARTLY, print_json, say, show_table, size_words
-from priorline.config import Settings, parse_age, parse_size
-from priorline.domain.retention import Limits, expires_at
+from priorline.config import Settings, parse_age
+from priorline.domain.retention import OPEN, PINNED, expires_at
+from priorline.domain.study import StudyAnswer
 from priorline.errors import CacheDamaged, CacheError, UsageError
 from priorline.work.session import open_store, open_trail
+
+KEY_PLACES = {
+    "keyring": "the system's key store",
+    "file": "a file that only you can read",
+    "session": "memory only",
+}
 
 
 @contextmanager
@@ -29,11 +34,41 @@ def opened(settings: Settings) -> Iterator[tuple[Store, AuditTrail]]:
         yield store, open_trail(settings.state_directory)
 
 
+class Unread:
+    """The cache for what needs no right to read it; whose studies these are it tells only where there is one."""
+
+    def __init__(self, inventory: Inventory, store: Store | None) -> None:
+        self.inventory = inventory
+        self._store = store
+
+    def answer(self, study: Holding) -> StudyAnswer | None:
+        """What the hospital says of a study, None without the right to read it."""
+        record = self._store.catalogue.record(study.handle) if self._store else None
+        return record.answer if record else None
+
+    def pin_reason(self, study: Holding) -> str:
+        """Why a study is pinned; nothing without the right to read it."""
+        record = self._store.catalogue.record(study.handle) if self._store else None
+        return record.pin_reason if record else ""
+
+
+@contextmanager
+def opened_unread(settings: Settings) -> Iterator[Unread]:
+    """The cache with the right to read where this user has it, else without."""
+    try:
+        store = open_store(settings, settings.cache_directory, settings.state_directory)
+    except CacheError:
+        with Inventory.open(settings.cache_directory) as inventory:
+            yield Unread(inventory, None)
+        return
+    with store:
+        yield Unread(store.inventory, store)
+
+
 def run_stats(settings: Settings, *, as_json: bool) -> int:
     """The cache in numbers."""
-    with opened(settings) as (store, _trail):
-        stats = store.stats()
-        key = store.vault.kept_in
+    with opened_unread(settings) as cache:
+        stats = cache.inventory.stats()
     if as_json:
         facts = {
             "directory": str(stats.directory),
@@ -43,154 +78,82 @@ def run_stats(settings: Settings, *, as_json: bool) -> int:
             "bytes": stats.bytes,
             "encrypted": stats.encrypted,
             "quarantined": stats.quarantined,
-            "key": key,
+            "key": stats.key,
         }
         print_json(facts)
         return OK
-    where = {"keyring": "the system's key store", "file": "a file that only you can read", "session": "memory only"}
     rows = [
         ("folder", stats.directory),
         ("studies", stats.studies),
         ("images", stats.instances),
         ("size", f"{size_words(stats.bytes)} of {settings.cache.max_size}"),
         ("quarantined", stats.quarantined),
-        ("encrypted", f"yes, the key is in {where.get(key, key)}" if stats.encrypted else "NO"),
+        ("encrypted", f"yes, the key is in {KEY_PLACES.get(stats.key, stats.key)}" if stats.encrypted else "NO"),
     ]
     show_table(("", ""), rows)
     return OK
 
 
-def run_list(settings: Settings, limit: int, *, as_json: bool) -> int:
-    """What is in the cache, last viewed first."""
-    with opened(settings) as (store, _trail):
-        studies = sorted(store.studies(), key=lambda study: study.viewed_at, reverse=True)
-        open_now = store.leases.open_studies()
-    shown = studies[:limit] if limit else studies
+def run_list(settings: Settings, limit: int, *, anonymous: bool, as_json: bool) -> int:
+    """What is in the cache, last viewed first; `anonymous`: without names, and without the right to read them."""
+    if anonymous:
+        with Inventory.open(settings.cache_directory) as inventory:
+            held, open_now = inventory.latest(limit), inventory.leases.open_studies()
+        listed: list[StoredStudy | Holding] = list(held)
+    else:
+        with opened(settings) as (store, _trail):
+            listed = list(store.studies(limit=limit))
+            open_now = store.inventory.leases.open_studies()
     if as_json:
-        print_json({"studies": [_document(study, settings, open_now) for study in shown]})
+        print_json({"studies": [_document(one, settings, open_now) for one in listed]})
         return OK
-    rows = [
-        (
-            study.answer.study_date or "",
-            "+".join(study.answer.modalities),
-            study.answer.description,
-            study.answer.hospital,
-            f"{study.instances} of {study.expected}" if study.expected else study.instances,
-            size_words(study.bytes),
-            study.viewed_at.date(),
-            study.pin_reason,
-        )
-        for study in shown
-    ]
-    show_table(("date", "kind", "study", "hospital", "images", "size", "viewed", "pinned"), rows)
+    columns = ("date", "kind", "study", "hospital", "images", "size", "viewed", "pinned")
+    show_table(columns, [_line(one) for one in listed])
     return OK
 
 
-def _document(study: StoredStudy, settings: Settings, open_now: Any) -> dict[str, Any]:
-    answer, identifier = study.answer, study.answer.patient.identifier
-    keep = f"pinned: {study.pin_reason}" if study.pinned else ""
-    if study.study_uid in open_now:
-        keep = cleanup.OPEN
-    expires = expires_at(study, timedelta(seconds=parse_age(settings.cache.max_age)))
+def _line(study: StoredStudy | Holding) -> tuple[object, ...]:
+    held = study if isinstance(study, Holding) else study.held
+    named: tuple[object, ...] = ("", "", held.handle)
+    kept = PINNED if held.pinned else ""
+    if isinstance(study, StoredStudy):
+        named = (study.answer.study_date or "", "+".join(study.answer.modalities), study.answer.description)
+        kept = study.pin_reason
+    images = f"{held.instances} of {held.expected}" if held.expected else held.instances
+    return (*named, held.hospital, images, size_words(held.bytes), held.viewed_at.date(), kept)
+
+
+def _document(study: StoredStudy | Holding, settings: Settings, open_now: set[str]) -> dict[str, Any]:
+    held = study if isinstance(study, Holding) else study.held
+    keep = PINNED if held.pinned else ""
+    expires = expires_at(held, timedelta(seconds=parse_age(settings.cache.max_age)))
+    facts: dict[str, Any] = {
+        "handle": held.handle,
+        "hospital": held.hospital,
+        "instances": held.instances,
+        "bytes": held.bytes,
+        "complete": held.complete,
+        "fetched_at": held.fetched_at.isoformat(timespec="seconds"),
+        "viewed_at": held.viewed_at.isoformat(timespec="seconds"),
+        "pinned": held.pinned,
+        "expires_at": expires.isoformat(timespec="seconds") if expires else "",
+    }
+    if isinstance(study, StoredStudy):
+        facts |= _names(study.answer)
+        keep = f"{PINNED}: {study.pin_reason}" if held.pinned else ""
+    return facts | {"keep_reason": OPEN if held.handle in open_now else keep}
+
+
+def _names(answer: StudyAnswer) -> dict[str, Any]:
     return {
-        "study_uid": study.study_uid,
-        "patient_id": identifier.value,
-        "issuer": identifier.issuer,
+        "study_uid": answer.study_uid,
+        "patient_id": answer.patient.identifier.value,
+        "issuer": answer.patient.identifier.issuer,
         "patient_name": answer.patient.name,
         "date": answer.study_date.isoformat() if answer.study_date else "",
         "modalities": list(answer.modalities),
         "description": answer.description,
-        "hospital": answer.hospital,
-        "instances": study.instances,
-        "bytes": study.bytes,
-        "complete": study.complete,
-        "fetched_at": study.fetched_at.isoformat(timespec="seconds"),
-        "viewed_at": study.viewed_at.isoformat(timespec="seconds"),
-        "pinned": study.pinned,
-        "keep_reason": keep,
-        "expires_at": expires.isoformat(timespec="seconds") if expires else "",
     }
-
-
-def run_clean(settings: Settings, max_age: str, max_size: str, min_free: str, *, dry_run: bool, as_json: bool) -> int:
-    """Let go what is over the limits; a dry run says the same and does nothing."""
-    cache = settings.cache
-    try:
-        limits = Limits(
-            max_age=timedelta(seconds=parse_age(max_age or cache.max_age)),
-            max_size=parse_size(max_size or cache.max_size),
-            min_free=parse_size(min_free or cache.min_free),
-        )
-    except ValueError as problem:
-        raise UsageError(str(problem)) from problem
-    with opened(settings) as (store, trail):
-        planned = cleanup.plan(store, limits)
-        if dry_run:
-            removed, kept = planned.removed, planned.kept
-        else:
-            for study, reason in planned.removed:
-                _write_deletion(trail, study, reason)
-            done = cleanup.run(store, planned)
-            removed, kept = done.removed, done.kept
-    freed = sum(study.bytes for study, _ in removed)
-    if as_json:
-        gone = [{"study_uid": study.study_uid, "bytes": study.bytes, "reason": reason} for study, reason in removed]
-        held = [{"study_uid": study.study_uid, "reason": reason} for study, reason in kept]
-        print_json({"dry_run": dry_run, "removed": gone, "kept": held, "freed_bytes": freed})
-        return OK
-    show_table(("study", "size", "why"), [(_words(study), size_words(study.bytes), why) for study, why in removed])
-    say(f"{'Would free' if dry_run else 'Freed'} {size_words(freed)}: {len(removed)} removed, {len(kept)} kept.")
-    return OK
-
-
-def run_purge(
-    settings: Settings, patient_id: str, issuer: str | None, study: str, everything: bool, yes: bool
-) -> int:
-    """Remove studies for good; asks before it acts."""
-    if sum((bool(patient_id), bool(study), everything)) != 1:
-        raise UsageError("Name what to purge: --patient-id ID, --study UID or --all.")
-    try:
-        store = open_store(settings, settings.cache_directory, settings.state_directory)
-    except CacheError as problem:
-        if not everything:
-            raise
-        return _erase(settings, problem, yes)
-    trail = open_trail(settings.state_directory)
-    with store:
-        chosen = [one for one in store.studies() if _is_meant(one, patient_id, issuer, study)]
-        if not chosen:
-            say("Nothing in the cache matches.")
-            return NOTHING
-        size = size_words(sum(one.bytes for one in chosen))
-        if not yes and not typer.confirm(f"Remove {len(chosen)} studies ({size}) from the cache?", err=True):
-            say("Nothing was removed.")
-            return NOTHING
-        for one in chosen:
-            _write_deletion(trail, one, "purged on request")
-            store.remove(one.study_uid)
-    say(f"Removed {len(chosen)} studies ({size}); their keys are destroyed.")
-    return OK
-
-
-def _erase(settings: Settings, problem: CacheError, yes: bool) -> int:
-    """Remove a cache that cannot be opened any more: its key is lost, or its index is damaged."""
-    say(str(problem))
-    if not yes and not typer.confirm("Remove everything in the cache, unread?", err=True):
-        say("Nothing was removed.")
-        return NOTHING
-    open_trail(settings.state_directory).record(
-        AuditEvent.DELETED, reason="purged unread", directory=str(settings.cache_directory)
-    )
-    erase(settings.cache_directory)
-    say("The cache is empty.")
-    return OK
-
-
-def _is_meant(stored: StoredStudy, patient_id: str, issuer: str | None, study: str) -> bool:
-    identifier = stored.answer.patient.identifier
-    if study:
-        return stored.study_uid == study
-    return not patient_id or (identifier.value == patient_id and issuer in (None, identifier.issuer))
 
 
 def run_pin(settings: Settings, study: str, reason: str, *, off: bool) -> int:
@@ -204,9 +167,14 @@ def run_pin(settings: Settings, study: str, reason: str, *, off: bool) -> int:
 
 
 def run_verify(settings: Settings, *, repair: bool, as_json: bool) -> int:
-    """Every file against its digest, and index against files."""
-    with opened(settings) as (store, _trail):
-        report = verify(store, repair)
+    """Every file against its digest, and index against files; a repair makes a damaged index anew."""
+    try:
+        report = _verified(settings, repair)
+    except CacheDamaged:
+        if not repair:
+            raise
+        drop_index(settings.cache_directory)
+        report = _verified(settings, repair)
     if as_json:
         names = ("checked", "damaged", "missing", "unknown_files", "repaired")
         print_json({name: getattr(report, name) for name in names})
@@ -216,6 +184,11 @@ def run_verify(settings: Settings, *, repair: bool, as_json: bool) -> int:
             f"{len(report.unknown_files)} unknown files, {len(report.repaired)} repaired."
         )
     return OK if report.is_sound or repair else PARTLY
+
+
+def _verified(settings: Settings, repair: bool) -> VerifyReport:
+    with opened(settings) as (store, _trail):
+        return verify(store, repair)
 
 
 def run_export(settings: Settings, study: str, directory: Path) -> int:
@@ -229,21 +202,3 @@ def run_export(settings: Settings, study: str, directory: Path) -> int:
             return PARTLY
     say(f"{count} files written to {directory}. They are not encrypted.")
     return OK
-
-
-def _write_deletion(trail: AuditTrail, study: StoredStudy, reason: str) -> None:
-    identifier = study.answer.patient.identifier
-    trail.record(
-        AuditEvent.DELETED,
-        reason=reason,
-        patient_id=identifier.value,
-        issuer=identifier.issuer,
-        study=study.study_uid,
-        bytes=study.bytes,
-        key_destroyed=True,
-    )
-
-
-def _words(study: StoredStudy) -> str:
-    date = study.answer.study_date.isoformat() if study.answer.study_date else "date unknown"
-    return f"{date} {'+'.join(study.answer.modalities)} {study.answer.hospital}"

@@ -29,12 +29,15 @@ def hospitals_check(context: typer.Context, as_json: JsonOption = False) -> int:
 def cache_list(
     context: typer.Context,
     limit: Annotated[int, typer.Option(help="At most so many; 0: all.")] = 0,
+    anonymous: Annotated[
+        bool, typer.Option("--anonymous", help="Without names; works without the key of the cache.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> int:
     """What is in the cache, last viewed first."""
     from priorline.cli.cache import run_list
 
-    return run_list(setup_of(context).settings(), limit, as_json=as_json)
+    return run_list(setup_of(context).settings(), limit, anonymous=anonymous, as_json=as_json)
 
 
 @cache_app.command("stats")
@@ -55,7 +58,7 @@ def cache_clean(
     as_json: JsonOption = False,
 ) -> int:
     """Let go what is over the limits, whole studies, least recently viewed first."""
-    from priorline.cli.cache import run_clean
+    from priorline.cli.cache_removal import run_clean
 
     settings = setup_of(context).settings()
     return run_clean(settings, max_age, max_size, min_free, dry_run=dry_run, as_json=as_json)
@@ -64,7 +67,9 @@ def cache_clean(
 @cache_app.command("verify")
 def cache_verify(
     context: typer.Context,
-    repair: Annotated[bool, typer.Option("--repair", help="Take out what is damaged.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Take out what is damaged, make a damaged index anew.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Every file against its recorded digest, and index against files, both ways."""
@@ -83,7 +88,7 @@ def cache_purge(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> int:
     """Remove studies for good; asks before it acts."""
-    from priorline.cli.cache import run_purge
+    from priorline.cli.cache_removal import run_purge
 
     return run_purge(setup_of(context).settings(), patient_id, issuer, study, everything, yes)
 

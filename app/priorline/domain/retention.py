@@ -6,13 +6,17 @@ from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
 GRACE = timedelta(hours=1)
+# A fetch that brings nothing for so long is over, or is begun anew.
+FETCHING = timedelta(minutes=10)
+OPEN = "open in a window"
+PINNED = "pinned"
 
 
 class Held(Protocol):
     """What the decision needs to know of a stored study."""
 
     @property
-    def study_uid(self) -> str: ...
+    def handle(self) -> str: ...
     @property
     def bytes(self) -> int: ...
     @property
@@ -22,7 +26,7 @@ class Held(Protocol):
     @property
     def pinned(self) -> bool: ...
     @property
-    def pin_reason(self) -> str: ...
+    def complete(self) -> bool: ...
 
 
 S = TypeVar("S", bound=Held)
@@ -44,7 +48,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class CleanPlan(Generic[S]):
-    """What a cleaning removes and keeps, each with its reason in words; every study is in one of the two."""
+    """What a cleaning removes, and what it would have removed but for the reason given in words."""
 
     removed: tuple[tuple[S, str], ...]
     kept: tuple[tuple[S, str], ...]
@@ -56,25 +60,32 @@ class CleanPlan(Generic[S]):
 
 
 def plan_cleaning(
-    studies: Iterable[S], now: datetime, limits: Limits, free_bytes: int, spared: Collection[str] = ()
+    oldest_first: Iterable[S],
+    now: datetime,
+    limits: Limits,
+    size: int,
+    free_bytes: int,
+    spared: Collection[str] = (),
 ) -> CleanPlan[S]:
     """Decide what goes: first what is too old, then the longest unviewed until size and free room are met.
 
-    `spared` are the UIDs of studies open in a window. Those, pinned and just fetched ones are never removed.
+    `oldest_first` are all studies, longest unviewed first; no more of them are looked at than are due. `size` is what
+    all of them take. `spared` are the handles of studies open in a window. Those, pinned, just fetched ones and ones
+    that are being fetched are never removed.
     """
-    ordered = sorted(studies, key=lambda study: (last_used(study), study.study_uid))
-    size = sum(study.bytes for study in ordered)
     removed: list[tuple[S, str]] = []
     kept: list[tuple[S, str]] = []
-    for study in ordered:
+    for study in oldest_first:
+        reason = _reason(study, now, limits, size, free_bytes)
+        if not reason:
+            break  # all that follow were viewed later
         protection = _protection(study, now, limits, spared)
-        reason = "" if protection else _reason(study, now, limits, size, free_bytes)
-        if reason:
-            removed.append((study, reason))
-            size -= study.bytes
-            free_bytes += study.bytes
-        else:
-            kept.append((study, protection or "within the limits"))
+        if protection:
+            kept.append((study, protection))
+            continue
+        removed.append((study, reason))
+        size -= study.bytes
+        free_bytes += study.bytes
     return CleanPlan(tuple(removed), tuple(kept))
 
 
@@ -89,11 +100,14 @@ def expires_at(study: Held, max_age: timedelta | None) -> datetime | None:
 
 
 def _protection(study: Held, now: datetime, limits: Limits, spared: Collection[str]) -> str:
-    if study.study_uid in spared:
-        return "open in a window"
+    if study.handle in spared:
+        return OPEN
     if study.pinned:
-        return f"pinned: {study.pin_reason}" if study.pin_reason else "pinned"
-    if timedelta(0) <= now - study.fetched_at < limits.grace:
+        return PINNED
+    since = now - study.fetched_at
+    if not study.complete and since < FETCHING:
+        return "being fetched"
+    if since < limits.grace:
         return f"fetched within the last {_duration(limits.grace)}"
     return ""
 

@@ -216,7 +216,7 @@ class Courier:
             raise
         for uid in request.study_uids:
             with contextlib.suppress(PriorlineError):  # the fetch that follows does it, too
-                self._session.store.admit(uid)
+                self._session.store.withhold(uid, on=False)
         self.send(OnRecord(request.number))
 
     def _revoke(self, request: Revoke) -> None:
@@ -234,7 +234,7 @@ class Courier:
         self.send(OnRecord(request.number))
 
     def _discard(self, request: Discard) -> None:
-        self._session.store.discard(request.handles)
+        self._session.store.discard(request.study_uid, request.handles)
         self._presence(AskPresence(request.number, (request.study_uid,)))
 
     def _presence(self, request: AskPresence) -> None:

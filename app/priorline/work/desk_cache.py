@@ -2,6 +2,7 @@
 
 from priorline.cache.model import StoredInstance
 from priorline.cache.store import Store
+from priorline.errors import CacheDamaged
 from priorline.imaging.instance import InstanceHeader
 from priorline.work.fetch import decode_header
 from priorline.work.messages import CachedInstance, OpenStudy, StudyContents, Ticket
@@ -15,10 +16,18 @@ def cached_instance(stored: StoredInstance, header: InstanceHeader) -> CachedIns
 def contents(store: Store, request: OpenStudy) -> StudyContents:
     """All whole instances of a study; viewing it counts for its age in the cache and keeps it there."""
     stored = store.instances(request.study_uid)
-    here = store.presence((request.study_uid,)).get(request.study_uid)
     if stored:
+        store.take_lease(request.study_uid)
         store.touch_viewed(request.study_uid)
-        store.leases.take(request.study_uid)
-    instances = tuple(cached_instance(one, decode_header(one.header)) for one in stored)
-    expected = here.expected if here else 0
-    return StudyContents(request.number, request.study_uid, instances, expected, bool(here and here.complete))
+    instances = tuple(known for one in stored if (known := _known(store, one)) is not None)
+    # Asked last: what was found damaged is not counted any more.
+    here = store.presence((request.study_uid,))[request.study_uid]
+    return StudyContents(request.number, request.study_uid, instances, here.expected, here.complete)
+
+
+def _known(store: Store, stored: StoredInstance) -> CachedInstance | None:
+    """An instance with its header, None where its file is damaged."""
+    try:
+        return cached_instance(stored, decode_header(store.header(stored)))
+    except CacheDamaged:
+        return None

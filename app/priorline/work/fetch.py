@@ -190,19 +190,24 @@ class StudyFetch:
 
     def _keep_what_arrived(self, series_uid: str) -> str:
         """Store what came before a failure, and count what is here; a sentence where even that is not possible."""
+        message = ""
         try:
             self._store.commit()
-            # A group that could not be written is gone: only the store knows what is here.
+        except EnvironmentFault as problem:
+            message = str(problem)
+        try:
+            # A group that could not be written is gone, an earlier one may hold more than was told of yet: only the
+            # store knows what is here.
             stored = self._store.instances(self._study.study_uid)
         except EnvironmentFault as problem:
             self._progress.held = self._progress.already + self._progress.stored
-            return str(problem)
+            return message or str(problem)
         handles = {one.handle for one in stored}
         self._tell(self._taken_waiting(), lambda instance: instance.handle in handles)
         uids = self._wanted.uids if self._wanted else None
         ours = (one for one in stored if series_uid in ("", one.series_uid))
         self._progress.held = sum(uids is None or one.sop_uid in uids for one in ours)
-        return ""
+        return message
 
     def _report(self, complete: bool, message: str, seconds: float) -> FetchReport:
         progress = self._progress

@@ -13,6 +13,7 @@ from priorline.errors import CacheError
 from priorline.work.hospitals import Hospital, build_hospitals
 from priorline.work.links import LINKS_FILE, LinkStore
 from priorline.work.messages import Configure
+from priorline.work.upkeep import Upkeep, limits_of
 
 KEY_FILE = "cache.key"
 TRAIL_FILE = "audit.jsonl"
@@ -37,8 +38,8 @@ class Session:
 
 
 def open_store(settings: Settings, cache_directory: Path, state_directory: Path) -> Store:
-    """The cache that the settings name; raises CacheError with what to do."""
-    return Store.open(cache_directory, _cache_key(settings, state_directory))
+    """The cache that the settings name, kept within their limits; raises CacheError with what to do."""
+    return _store(settings, cache_directory, state_directory, _cache_key(settings, state_directory))
 
 
 def open_trail(state_directory: Path) -> AuditTrail:
@@ -55,8 +56,14 @@ def open_session(configure: Configure) -> Session:
     """Build the graph once; raises CacheError where the cache cannot be used."""
     settings, state = configure.settings, Path(configure.state_directory)
     key = _cache_key(settings, state)
-    store = Store.open(Path(configure.cache_directory), key)
+    store = _store(settings, Path(configure.cache_directory), state, key)
     return Session(settings, build_hospitals(settings), store, open_trail(state), _links(key, state))
+
+
+def _store(settings: Settings, cache_directory: Path, state_directory: Path, key: MasterKey | None) -> Store:
+    store = Store.open(cache_directory, key)
+    store.keep_within(Upkeep(store, limits_of(settings.cache), open_trail(state_directory)).make_room)
+    return store
 
 
 def _cache_key(settings: Settings, state_directory: Path) -> MasterKey | None:
