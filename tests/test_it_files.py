@@ -2,6 +2,7 @@
 
 import configparser
 import itertools
+import json
 import os
 import re
 import shlex
@@ -19,6 +20,8 @@ from priorline import config
 from priorline.audit.trail import AuditEvent
 from priorline.cache.files import MARKER
 from priorline.cache.keys import ENTRY, SERVICE
+from priorline.domain.patient import Identifier, Patient
+from priorline.domain.study import StudyAnswer
 from priorline.work.hospitals import build_hospitals
 from priorline.work.links import LINKS_FILE
 from priorline.work.session import KEY_FILE, TRAIL_FILE, open_store, open_trail
@@ -54,9 +57,9 @@ def run_blocks() -> list[Block]:
     return [block for block in blocks() if block.language == "sh" and not block.not_run]
 
 
-def table(heading: str) -> list[list[str]]:
-    """The rows of the first table under a heading of the guide, without code marks."""
-    after = re.split(rf"^#+ {heading}$", GUIDE, maxsplit=1, flags=re.MULTILINE)[1].splitlines()
+def table(text: str) -> list[list[str]]:
+    """The rows of the first table after this text of the guide, without code marks."""
+    after = GUIDE.split(text, 1)[1].splitlines()
     rows = [
         line.strip("|").split("|") for line in itertools.takewhile(_in_table, itertools.dropwhile(_outside, after))
     ]
@@ -133,7 +136,7 @@ def test_the_guides_paths_are_the_programs_on_linux(monkeypatch: pytest.MonkeyPa
     for name in ("CONFIG_HOME", "CACHE_HOME", "DATA_HOME", "CONFIG_DIRS"):
         monkeypatch.delenv(f"XDG_{name}")
     monkeypatch.setenv("HOME", "/home/jansen")
-    assert [row[1].replace("~", "/home/jansen") for row in table("Where everything lies")] == [
+    assert [row[1].replace("~", "/home/jansen") for row in table("## Where everything lies")] == [
         str(path) for path in real_places()
     ]
 
@@ -145,7 +148,7 @@ def test_the_guides_paths_are_the_programs_on_windows(monkeypatch: pytest.Monkey
     for name in ("user_cache_dir", "user_data_dir", "user_config_dir", "site_config_dir"):
         monkeypatch.setattr(f"platformdirs.{name}", lambda *given, name=name: getattr(Windows(*given), name))
     real = [str(path).replace("/", "\\") for path in real_places()]
-    assert [row[2].replace("%LOCALAPPDATA%", local) for row in table("Where everything lies")] == real
+    assert [row[2].replace("%LOCALAPPDATA%", local) for row in table("## Where everything lies")] == real
 
 
 def real_places() -> list[Path]:
@@ -166,7 +169,7 @@ def test_only_the_first_folder_for_site_configuration_counts(monkeypatch: pytest
 
 def test_the_guide_names_the_limits_with_their_defaults() -> None:
     defaults = config.CacheSettings()
-    limits = {row[0]: row[1].strip('"') for row in table("The limits")}
+    limits = {row[0]: row[1].strip('"') for row in table("### The limits")}
     assert limits == {name: getattr(defaults, name) for name in ("max_age", "max_size", "min_free")}
 
 
@@ -174,6 +177,25 @@ def test_the_guide_removes_the_key_that_the_program_makes() -> None:
     removals = [line for block in blocks() for line in block.lines if re.search(r"keyring(\.exe)?\"? del ", line)]
     assert len(removals) == 2
     assert all(line.endswith(f'del {SERVICE} "{ENTRY}"') for line in removals)
+
+
+@linux
+def test_a_receipt_has_the_fields_that_the_guide_names_and_a_purged_cache_is_empty(desk: Path) -> None:
+    settings = config.load()
+    study = StudyAnswer("A", "1.2.3", Patient(Identifier("12345", "HOSPITAL")))
+    with open_store(settings, settings.cache_directory, settings.state_directory) as store:
+        store.begin_fetch(study, 1)
+        store.add(study, "1.2.3.4", "1.2.3.5", b"", bytes(1000))
+        store.finish_fetch("1.2.3", complete=True)
+    # Nothing in it is over a limit, and by its clock it has only just come.
+    assert json.loads(run_line(desk, "priorline cache clean --dry-run --json").stdout)["removed"] == []
+    assert run_line(desk, "priorline cache purge --patient-id 12345 --issuer HOSPITAL --yes").returncode == 0
+    assert json.loads(run_line(desk, "priorline cache stats --json").stdout)["studies"] == 0
+    shown = json.loads(run_line(desk, "priorline audit show --json").stdout)["records"]
+    (receipt,) = [record for record in shown if record["event"] == "deleted"]
+    named = {name.strip() for row in table("A receipt (`deleted`) has") for name in row[0].split(",")}
+    assert set(receipt) == named
+    assert receipt["reason"] == "purged on request"
 
 
 def test_what_the_guide_points_to_exists() -> None:
