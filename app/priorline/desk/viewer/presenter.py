@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from priorline.desk.bridge import Bridge
+from priorline.desk.viewer.ahead import LookAhead
 from priorline.desk.viewer.content import PaneContent, PaneState
 from priorline.desk.viewer.frames import FrameCache, FrameKey
 from priorline.desk.viewer.pane import Pane
@@ -16,7 +17,6 @@ from priorline.work.arrival import is_same_person
 from priorline.work.decoders import Answer
 from priorline.work.messages import CachedInstance, Event, OpenStudy, RequestFailed, StudyContents
 
-AHEAD = (1, -1, 2, -2, 3, 4)
 # Ordering hundreds of images takes some milliseconds, so instances that arrive together are ordered together.
 ARRANGE_MILLISECONDS = 200
 ONLY_DOCUMENTS = "This study has no images, only documents."
@@ -44,7 +44,7 @@ class StudyPresenter(QObject):
         super().__init__(pane)
         self.pane = pane
         self._bridge, self._frames, self._key = bridge, frames, key
-        self._later: dict[int, FrameKey] = {}
+        self._ahead = LookAhead(bridge, frames, key)
         self._arranging = QTimer(self)
         self._arranging.setSingleShot(True)
         self._arranging.setInterval(ARRANGE_MILLISECONDS)
@@ -139,7 +139,7 @@ class StudyPresenter(QObject):
         self._painted: Item | None = None
         self._problem: Problem | None = None
         self._touched = False
-        self._later.clear()
+        self._ahead.forget()
         self._arranging.stop()
         self.pane.set_content(content)
 
@@ -221,21 +221,12 @@ class StudyPresenter(QObject):
 
     def _look_ahead(self) -> None:
         stack = self._current_stack()
-        if stack is None:
-            return
-        self._later.clear()
-        for offset in AHEAD:
-            index = self._index + offset
-            if 0 <= index < len(stack.items):
-                key = self._frame_key(stack.items[index])
-                if key not in self._frames:
-                    uid, frame = stack.items[index]
-                    ticket = self._instances[uid].ticket
-                    self._later[self._bridge.want_frame_later(f"{self._key} {offset}", ticket, frame)] = key
+        if stack is not None:
+            self._ahead.ask(stack, self._index, self._instances)
 
     def _take_frame(self, number: int, answer: Answer) -> None:
-        if number in self._later:
-            key = self._later.pop(number)
+        key = self._ahead.answered(number)
+        if key is not None:
             if isinstance(answer, CacheDamaged):
                 self.damaged.emit(self.study_uid, key[0])
             elif isinstance(answer, DecodedFrame):
