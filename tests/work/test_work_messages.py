@@ -39,15 +39,8 @@ MAPPING = ValueMapping(
     windows=(Window(40, 400, explanation="soft"),),
 )
 
-LINK = link_of(
-    SOMEONE,
-    "Here",
-    SOMEONE,
-    "1.2.3",
-    reason="maiden name",
-    user="a.smit",
-    at=datetime(2026, 11, 24, 9, 30, tzinfo=UTC),
-)
+AT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+LINK = link_of(SOMEONE, "Here", SOMEONE, "1.2.3", reason="maiden name", user="a.smit", at=AT)
 
 REQUESTS: list[m.CourierRequest] = [
     m.Configure(0, SETTINGS, "/cache", "/state"),
@@ -57,6 +50,7 @@ REQUESTS: list[m.CourierRequest] = [
     m.Fetch(3, STUDY, "1.2.3.1"),
     m.OpenStudy(4, "1.2.3"),
     m.AskPresence(5, ("1.2.3", "4.5")),
+    m.AskCache(6, clean=True),
     m.Discard(6, "1.2.3", ("ab" * 16,)),
     m.LookAtPerson(6, Identifier("9", "B"), "1.2.3", ("Here", "There"), "maiden name"),
     m.Confirm(7, (LINK,), ("1.2.3",)),
@@ -66,6 +60,7 @@ REQUESTS: list[m.CourierRequest] = [
 EVENTS: list[m.CourierEvent] = [
     m.PatientKnown(1, SOMEONE, {"Here": Identifier("9", "B")}, STUDY, (LINK,)),
     m.OnRecord(7),
+    m.CacheTold(8, 1, 2, 3, 4, "file", (m.HospitalShare("A", 1, 2),), (m.Leaving("A", 1, 2, AT, "old"),), 5, 6),
     m.StudiesFound(1, (STUDY, STUDY)),
     m.HospitalEnded(1, HospitalReport("Here", HospitalState.TIMED_OUT, seconds=10.0, message="Too late.")),
     m.SearchEnded(1),
@@ -119,8 +114,8 @@ def test_every_kind_of_message_is_sent_here() -> None:
 def test_the_kinds_that_end_a_request_are_those_that_come_last() -> None:
     ends = {type(event) for event in (*EVENTS, *DECODER_EVENTS) if event.ends}
     assert ends == {
-        m.SearchEnded, m.FetchEnded, m.StudyContents, m.PresenceKnown, m.OnRecord, m.RequestFailed, d.FrameDecoded,
-        d.SlotTooSmall, d.ObjectDamaged,
+        m.SearchEnded, m.FetchEnded, m.StudyContents, m.PresenceKnown, m.OnRecord, m.CacheTold, m.RequestFailed,
+        d.FrameDecoded, d.SlotTooSmall, d.ObjectDamaged,
     }  # fmt: skip
 
 

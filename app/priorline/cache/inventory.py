@@ -74,6 +74,14 @@ class Inventory:
         """Bytes of all instances on the disk."""
         return int(self.index.rows("SELECT bytes FROM total")[0]["bytes"])
 
+    def by_hospital(self) -> list[tuple[str, int, int]]:
+        """Name, studies and bytes of each hospital, the one that takes most first."""
+        rows = self.index.rows(
+            "SELECT hospital, count(*) AS studies, total(bytes) AS bytes FROM study"
+            " GROUP BY hospital ORDER BY bytes DESC, hospital"
+        )
+        return [(row["hospital"], row["studies"], int(row["bytes"])) for row in rows]
+
     def latest(self, limit: int = 0) -> list[Holding]:
         """The studies, last viewed first, at most `limit` of them (0: all)."""
         rows = self.index.rows("SELECT * FROM study ORDER BY viewed_at DESC, id DESC LIMIT ?", limit or -1)

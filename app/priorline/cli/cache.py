@@ -13,9 +13,9 @@ from priorline.cache.inventory import Inventory
 from priorline.cache.model import Holding, StoredStudy
 from priorline.cache.store import Store
 from priorline.cache.verify import VerifyReport, verify
-from priorline.cli.output import NOTHING, OK, PARTLY, print_json, say, show_table, size_words
+from priorline.cli.output import NOTHING, OK, PARTLY, print_json, say, show_table
 from priorline.config import Settings, parse_age
-from priorline.domain.retention import OPEN, PINNED, expires_at
+from priorline.domain.retention import OPEN, PINNED, expires_at, size_words
 from priorline.domain.study import StudyAnswer
 from priorline.errors import CacheDamaged, CacheError, UsageError
 from priorline.work.session import open_store, open_trail

@@ -7,9 +7,9 @@ from priorline.cache import cleanup
 from priorline.cache.files import erase
 from priorline.cache.model import Holding, StoredStudy
 from priorline.cli.cache import opened, opened_unread
-from priorline.cli.output import NOTHING, OK, print_json, say, show_table, size_words
+from priorline.cli.output import NOTHING, OK, print_json, say, show_table
 from priorline.config import Settings
-from priorline.domain.retention import PINNED
+from priorline.domain.retention import PINNED, size_words
 from priorline.domain.study import StudyAnswer
 from priorline.errors import CacheError, UsageError
 from priorline.work.session import open_trail

@@ -8,9 +8,10 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from priorline.cli.output import NOTHING, OK, PARTLY, print_json, say, show_table, size_words
+from priorline.cli.output import NOTHING, OK, PARTLY, print_json, say, show_table
 from priorline.cli.timeline import find_timeline
 from priorline.config import Settings
+from priorline.domain.retention import size_words
 from priorline.domain.study import FetchReport, FetchState, is_uid
 from priorline.errors import EnvironmentFault, UsageError
 from priorline.work.fetch import Arrived, StudyFetch

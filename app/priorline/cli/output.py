@@ -35,13 +35,3 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None
 def plain_line(text: str) -> str:
     """Foreign text on one line, without control characters that move a terminal."""
     return "".join(char if char.isprintable() else " " for char in text)
-
-
-def size_words(count: int) -> str:
-    """ "1.2 GB"."""
-    amount, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if amount < 1000:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"

@@ -16,6 +16,7 @@ WINDOW_KEYS = (
     ("F6", "other pane"),
     ("Ctrl+L", "to the line"),
     ("Ctrl+O", "another patient"),
+    ("F9", "the cache on this workstation"),
     ("F11", "full screen"),
 )
 SAFETY = "A comparison aid, not a diagnostic device."

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
 from priorline.config import Settings
 from priorline.desk import theme, wording
 from priorline.desk.bridge import Bridge
+from priorline.desk.cache_page import CachePage
 from priorline.desk.case import Case
 from priorline.desk.comparison import Comparison
 from priorline.desk.form import PatientForm
@@ -46,6 +47,7 @@ class Window(QMainWindow):
         self.list, self.filter, self.count = self.side.list, self.side.filter, self.side.count
         self.form = PatientForm(self)
         self.comparison = Comparison(bridge, self)
+        self.cache_page = CachePage(bridge, self)
         self.setWindowTitle("Priorline")
         self.resize(1600, 900)
         self._lay_out()
@@ -144,6 +146,7 @@ class Window(QMainWindow):
         shortcuts = {
             "/": self.filter.setFocus,
             "F1": self._show_keys,
+            "F9": self.cache_page.look,
             "F11": self._toggle_full_screen,
             "F6": self.comparison.other_pane,
             "Ctrl+L": self.line.setFocus,

@@ -116,9 +116,9 @@ def _reason(study: Held, now: datetime, limits: Limits, size: int, free_bytes: i
     if limits.max_age is not None and now - last_used(study) > limits.max_age:
         return f"older than {_duration(limits.max_age)}"
     if limits.max_size is not None and size > limits.max_size:
-        return f"the cache is larger than {_size(limits.max_size)}"
+        return f"the cache is larger than {size_words(limits.max_size)}"
     if limits.min_free is not None and free_bytes < limits.min_free:
-        return f"less than {_size(limits.min_free)} free on the disk"
+        return f"less than {size_words(limits.min_free)} free on the disk"
     return ""
 
 
@@ -130,7 +130,8 @@ def _duration(span: timedelta) -> str:
     return f"{seconds} s"
 
 
-def _size(count: int) -> str:
+def size_words(count: int) -> str:
+    """ "1.25 GB", "312 MB", "17 bytes"."""
     for unit, name in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
         if count >= unit:
             return f"{count / unit:.3g} {name}"

@@ -7,22 +7,23 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
 from priorline.audit.trail import AuditEvent
-from priorline.domain.links import PersonLink
 from priorline.domain.patient import Patient
 from priorline.domain.study import HospitalReport, HospitalState, StudyAnswer
 from priorline.errors import PriorlineError
+from priorline.work.cache_page import tell_of_cache
+from priorline.work.decided import Decided
 from priorline.work.desk_cache import cached_instance, contents
 from priorline.work.fetch import Arrived, StudyFetch
 from priorline.work.folder import read_folder
 from priorline.work.hospitals import Hospital, local_numbers
 from priorline.work.messages import (
+    AskCache,
     AskPresence,
     Cancel,
     Configure,
@@ -35,7 +36,6 @@ from priorline.work.messages import (
     HospitalEnded,
     InstanceArrived,
     LookAtPerson,
-    OnRecord,
     OpenStudy,
     PatientKnown,
     PresenceItem,
@@ -69,6 +69,7 @@ class Courier:
         self._cancelled: set[int] = set()
         # One fetch at a time and hospital; searches never wait behind one.
         self._fetch_lanes = {hospital.name: threading.Lock() for hospital in session.hospitals}
+        decided = Decided(session, self.send)
         self._ways: dict[type[Request], Callable[[Any], None]] = {
             Search: self._search,
             ReadFolder: self._read_folder,
@@ -76,9 +77,10 @@ class Courier:
             OpenStudy: self._open_study,
             AskPresence: self._presence,
             Discard: self._discard,
-            LookAtPerson: self._look_at_person,
-            Confirm: self._confirm,
-            Revoke: self._revoke,
+            LookAtPerson: decided.look_at_person,
+            Confirm: decided.confirm,
+            Revoke: decided.revoke,
+            AskCache: self._tell_of_cache,
         }
 
     def send(self, event: Event) -> None:
@@ -191,47 +193,9 @@ class Courier:
             )
         self.send(answer)
 
-    def _look_at_person(self, request: LookAtPerson) -> None:
-        self._session.trail.record(
-            AuditEvent.ACCESSED,
-            reason=request.reason,
-            action="compared",
-            hospital=", ".join(request.hospitals),
-            patient_id=request.patient.value,
-            issuer=request.patient.issuer,
-            study=request.study_uid,
-        )
-        self.send(OnRecord(request.number))
-
-    def _confirm(self, request: Confirm) -> None:
-        """All of it or nothing: a link that is kept opens pictures wherever this patient is looked at."""
-        kept: list[PersonLink] = []
-        try:
-            for link in request.links:
-                self._session.links.add(link)
-                kept.append(link)
-        except PriorlineError:
-            for link in kept:
-                self._session.links.revoke(link, "another one of this decision could not be kept")
-            raise
-        for uid in request.study_uids:
-            with contextlib.suppress(PriorlineError):  # the fetch that follows does it, too
-                self._session.store.withhold(uid, on=False)
-        self.send(OnRecord(request.number))
-
-    def _revoke(self, request: Revoke) -> None:
-        """Every step is tried: what fails is told, and leaves as little open as can be."""
-        withhold = [partial(self._session.store.withhold, uid) for uid in request.study_uids]
-        revoke = [partial(self._session.links.revoke, link, request.reason) for link in request.links]
-        problems: list[PriorlineError] = []
-        for step in (*revoke, *withhold):
-            try:
-                step()
-            except PriorlineError as problem:
-                problems.append(problem)
-        if problems:
-            raise problems[0]
-        self.send(OnRecord(request.number))
+    def _tell_of_cache(self, request: AskCache) -> None:
+        session = self._session
+        self.send(tell_of_cache(session.store, session.settings.cache, session.trail, request))
 
     def _discard(self, request: Discard) -> None:
         self._session.store.discard(request.study_uid, request.handles)

@@ -5,6 +5,7 @@ checked against its type when it arrives. An event carries the number of the req
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import ClassVar, TypeVar
 
 import msgspec
@@ -93,6 +94,12 @@ class AskPresence(Request, frozen=True):
     """Which of these studies are in the cache, and how much of them."""
 
     study_uids: tuple[str, ...]
+
+
+class AskCache(Request, frozen=True):
+    """How full the cache is and what would go next; with `clean`, what is over its limits goes first."""
+
+    clean: bool = False
 
 
 class Discard(Request, frozen=True):
@@ -202,6 +209,42 @@ class PresenceKnown(Event, frozen=True):
     ends: ClassVar[bool] = True
 
 
+class HospitalShare(msgspec.Struct, frozen=True):
+    """What one hospital's studies take in the cache."""
+
+    hospital: str
+    studies: int
+    bytes: int
+
+
+class Leaving(msgspec.Struct, frozen=True):
+    """A study that goes sooner or later, without its name; `why` is empty for one that is not due yet."""
+
+    hospital: str
+    images: int
+    bytes: int
+    viewed_at: datetime
+    why: str = ""
+
+
+class CacheTold(Event, frozen=True):
+    """Answer to `AskCache`: bytes taken, allowed (0: no limit) and free on the disk, by hospital, and what goes next.
+
+    `key` says where the key is kept ("" where nothing is encrypted); `removed` and `freed` what a cleaning did.
+    """
+
+    ends: ClassVar[bool] = True
+    studies: int
+    bytes: int
+    limit: int
+    free: int
+    key: str
+    hospitals: tuple[HospitalShare, ...]
+    leaving: tuple[Leaving, ...]
+    removed: int = 0
+    freed: int = 0
+
+
 class OnRecord(Event, frozen=True):
     """Answer to `LookAtPerson`, `Confirm` and `Revoke`: it is in the audit trail and on the disk."""
 
@@ -229,6 +272,7 @@ CourierRequest = (
     | Fetch
     | OpenStudy
     | AskPresence
+    | AskCache
     | Discard
     | LookAtPerson
     | Confirm
@@ -244,6 +288,7 @@ CourierEvent = (
     | FetchEnded
     | StudyContents
     | PresenceKnown
+    | CacheTold
     | OnRecord
     | RequestFailed
     | Ready

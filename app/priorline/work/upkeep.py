@@ -85,11 +85,14 @@ class Upkeep:
         return self._store.inventory.bytes() + self._store.pending_bytes
 
     def _clean(self, limits: Limits, coming: int = 0) -> None:
-        inventory = self._store.inventory
-        planned = cleanup.plan(inventory, limits, coming)
-        if planned.removed:
-            cleanup.run(inventory, planned, self._tell)
+        clean(self._store, limits, self._trail, coming)
 
-    def _tell(self, study: Holding, reason: str) -> None:
-        record = self._store.catalogue.record(study.handle)
-        write_receipt(self._trail, study, record.answer if record else None, reason)
+
+def clean(store: Store, limits: Limits, trail: AuditTrail, coming: int = 0) -> cleanup.CleanReport:
+    """Let go what is over the limits with `coming` bytes more, each study with a receipt."""
+
+    def tell(study: Holding, reason: str) -> None:
+        record = store.catalogue.record(study.handle)
+        write_receipt(trail, study, record.answer if record else None, reason)
+
+    return cleanup.run(store.inventory, cleanup.plan(store.inventory, limits, coming), tell)
