@@ -118,20 +118,21 @@ class Inventory:
 
     def _remove(self, studies: Sequence[str], spare_open: bool, before: Callable[[str], None]) -> list[str]:
         with self.index.transaction() as db:
-            there = [one for one in studies if self._is_there(db, one)]
-            going = [one for one in there if not (spare_open and self.leases.is_open(db, one))]
+            closed = [one for one in studies if not (spare_open and self.leases.is_open(db, one))]
+            # One that has lost its key is being removed by another process, or was by one that died.
+            going = [one for one in closed if self._is_there(db, one)]
             for one in going:
                 before(one)
             self.bury(db, going)
         with faults():
-            for one in going:
+            for one in closed:
                 self.files.remove_rest(one)
                 self.owner.settle(one)
         return going
 
     def _is_there(self, db: sqlite3.Connection, study: str) -> bool:
         row = db.execute("SELECT 1 FROM study WHERE handle = ?", (bytes.fromhex(study),)).fetchone()
-        return row is not None or self.files.study_directory(study).is_dir()
+        return row is not None or self.files.study_path(study).exists()
 
     def bury(self, db: sqlite3.Connection, studies: Sequence[str]) -> None:
         """Destroy the keys of studies and take them out of the index; within a transaction."""
