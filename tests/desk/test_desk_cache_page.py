@@ -61,8 +61,8 @@ def test_it_says_how_full_the_cache_is_and_what_goes_next(window: Window, bridge
     assert page.bar.value() == 160
     assert page.hospitals.rowCount() == 2
     assert cells(window) == [
-        ["A", "133", "70 MB", "2 Oct 2026", "older than 30 d"],
-        ["B", "1", "8 MB", "2 Oct 2026", "pinned"],
+        ["A", "133", "70 MB", "2 Oct 2026", "now: older than 30 d"],
+        ["B", "1", "8 MB", "2 Oct 2026", "stays: pinned"],
         ["A", "1", "8 MB", "2 Oct 2026", "not due yet"],
     ]
 

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 
 from priorline.desk import theme, wording
 from priorline.desk.bridge import Bridge
-from priorline.domain.retention import size_words
+from priorline.domain.retention import PINNED, size_words
 from priorline.work.messages import AskCache, CacheTold, Event, Leaving, RequestFailed
 
 TITLE = "Cache on this workstation"
@@ -28,6 +28,7 @@ KEPT_IN = {
     "file": "a file of this user",
     "session": "memory, for this session only",
 }
+WIDTHS, NUMBERS = (200, 80, 90, 120, 210), (1, 2)
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
@@ -39,15 +40,16 @@ class CachePage(QDialog):
         self._bridge = bridge
         self._asked = 0
         self.setWindowTitle(TITLE)
-        self.resize(680, 560)
+        self.resize(760, 600)
         self.sentence, self.outcome = _label(), _label(theme.QUIET)
         self.sentence.setFont(theme.font(theme.NORMAL, QFont.Weight.DemiBold))
         self.bar = QProgressBar(self)
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(8)
+        self.bar.setStyleSheet(f"QProgressBar::chunk {{ background: {theme.CURRENT}; }}")
         self.bar.setAccessibleName("How full the cache is")
         self.hospitals = _table(("Hospital", "Studies", "Size"), self)
-        self.leaving = _table(("Hospital", "Images", "Size", "Last viewed", "Goes because"), self)
+        self.leaving = _table(("Hospital", "Images", "Size", "Last viewed", "When it goes"), self)
         self.clean, close = QPushButton("Clean now", self), QPushButton("Close", self)
         self.clean.clicked.connect(self._clean)
         close.clicked.connect(self.accept)
@@ -101,13 +103,14 @@ class CachePage(QDialog):
         if told.removed:
             noun = "study" if told.removed == 1 else "studies"
             self.outcome.setText(f"{told.removed} {noun} removed, {size_words(told.freed)} freed.")
-        elif not any(one.why not in ("", "pinned") for one in told.leaving):
+        elif not any(one.why not in ("", PINNED) for one in told.leaving):
             self.outcome.setText("Within its limits: nothing is due to go.")
 
 
 def _row(one: Leaving) -> tuple[str, ...]:
     viewed = wording.written_date(one.viewed_at.astimezone().date())
-    return one.hospital, str(one.images), size_words(one.bytes), viewed, one.why or "not due yet"
+    when = {"": "not due yet", PINNED: "stays: pinned"}.get(one.why, f"now: {one.why}")
+    return one.hospital, str(one.images), size_words(one.bytes), viewed, when
 
 
 def _label(colour: str = theme.TEXT, text: str = "") -> QLabel:
@@ -126,6 +129,11 @@ def _table(columns: Sequence[str], parent: QWidget) -> QTableWidget:
     table.setShowGrid(False)
     table.verticalHeader().hide()
     table.verticalHeader().setDefaultSectionSize(24)
+    for section, width in enumerate(WIDTHS[: len(columns)]):
+        table.setColumnWidth(section, width)
+        head = table.horizontalHeaderItem(section)
+        if head is not None and section in NUMBERS:
+            head.setTextAlignment(RIGHT)
     table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
     table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
     return table
@@ -136,6 +144,6 @@ def _fill(table: QTableWidget, rows: Sequence[tuple[str, ...]]) -> None:
     for number, row in enumerate(rows):
         for column, text in enumerate(row):
             item = QTableWidgetItem(text)
-            if column in (1, 2):
+            if column in NUMBERS:
                 item.setTextAlignment(RIGHT)
             table.setItem(number, column, item)

@@ -9,6 +9,7 @@ from priorline.cache.index import faults
 from priorline.cache.model import Holding
 from priorline.cache.store import Store
 from priorline.config import CacheSettings
+from priorline.domain.retention import PINNED
 from priorline.work.messages import AskCache, CacheTold, HospitalShare, Leaving
 from priorline.work.upkeep import clean, limits_of
 
@@ -21,7 +22,7 @@ def tell_of_cache(store: Store, settings: CacheSettings, trail: AuditTrail, requ
     done = clean(store, limits, trail) if request.clean else None
     due = {study.handle: why for study, why in cleanup.plan(inventory, limits).removed}
     oldest = islice(inventory.oldest(), MOST_LEAVING)
-    leaving = [_leaving(study, due.get(study.handle, "pinned" if study.pinned else "")) for study in oldest]
+    leaving = [_leaving(study, due.get(study.handle, PINNED if study.pinned else "")) for study in oldest]
     stats = inventory.stats()
     with faults():
         free = shutil.disk_usage(store.files.root).free
