@@ -5,6 +5,8 @@ import queue
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -25,6 +27,7 @@ from priorline.work.helper import Helper
 from priorline.work.messages import (
     AskPresence,
     Cancel,
+    CloseStudy,
     Configure,
     Confirm,
     Event,
@@ -404,3 +407,28 @@ def shown(desk: Desk, number: int, study_uid: str) -> int:
     contents = desk.until_the_end(number)[0]
     assert isinstance(contents, StudyContents)
     return len(contents.instances)
+
+
+# Who looks at it
+
+
+def test_a_study_is_kept_open_as_long_as_a_pane_shows_it(open_desk: Open, settings: Settings, tmp_path: Path) -> None:
+    desk = open_desk()
+    study = desk.find_current()
+    (tmp_path / "gate").touch()
+    assert shown(desk, 2, study.study_uid) == 0  # opened before it is here
+    desk.courier.send(Fetch(3, study))
+    desk.until_the_end(3)
+    with open_store(settings, tmp_path / "cache", tmp_path / "state") as seen:
+        assert len(seen.inventory.leases.open_studies()) == 1
+        assert shown(desk, 4, study.study_uid) > BEFORE_THE_GATE  # the other pane
+        for number in (5, 6):
+            desk.courier.tell(CloseStudy(number, study.study_uid))
+        until(lambda: not seen.inventory.leases.open_studies())
+
+
+def until(condition: Callable[[], bool]) -> None:
+    limit = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < limit
+        threading.Event().wait(0.01)

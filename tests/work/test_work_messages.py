@@ -49,6 +49,7 @@ REQUESTS: list[m.CourierRequest] = [
     m.ReadFolder(2, "/folder"),
     m.Fetch(3, STUDY, "1.2.3.1"),
     m.OpenStudy(4, "1.2.3"),
+    m.CloseStudy(4, "1.2.3"),
     m.AskPresence(5, ("1.2.3", "4.5")),
     m.AskCache(6, clean=True),
     m.Discard(6, "1.2.3", ("ab" * 16,)),

@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal
 from priorline.config import Settings
 from priorline.work.decoders import Answer, Decoders, Wish
 from priorline.work.helper import Helper
-from priorline.work.messages import Cancel, Configure, Event, Request, Ticket, decode_courier_event
+from priorline.work.messages import Cancel, CloseStudy, Configure, Event, Request, Ticket, decode_courier_event
 
 
 class Bridge(QObject):
@@ -39,6 +39,10 @@ class Bridge(QObject):
     def cancel(self, number: int) -> None:
         """Tell the courier that nobody wants this request any more."""
         self._courier.tell(Cancel(number))
+
+    def close_study(self, study_uid: str) -> None:
+        """Tell the courier that a pane does not show this study any more."""
+        self._courier.tell(CloseStudy(self.next_number(), study_uid))
 
     def want_frame(self, key: str, ticket: Ticket, frame: int) -> int:
         """Ask for pixels that somebody looks for; a newer wish under `key` replaces an older one."""

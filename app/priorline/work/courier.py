@@ -22,10 +22,12 @@ from priorline.work.desk_cache import cached_instance, contents
 from priorline.work.fetch import Arrived, StudyFetch
 from priorline.work.folder import read_folder
 from priorline.work.hospitals import Hospital, local_numbers
+from priorline.work.looked_at import LookedAt
 from priorline.work.messages import (
     AskCache,
     AskPresence,
     Cancel,
+    CloseStudy,
     Configure,
     Confirm,
     CourierRequest,
@@ -69,12 +71,14 @@ class Courier:
         self._cancelled: set[int] = set()
         # One fetch at a time and hospital; searches never wait behind one.
         self._fetch_lanes = {hospital.name: threading.Lock() for hospital in session.hospitals}
+        self._looked_at = LookedAt(session.store)
         decided = Decided(session, self.send)
         self._ways: dict[type[Request], Callable[[Any], None]] = {
             Search: self._search,
             ReadFolder: self._read_folder,
             Fetch: self._fetch,
             OpenStudy: self._open_study,
+            CloseStudy: self._close_study,
             AskPresence: self._presence,
             Discard: self._discard,
             LookAtPerson: decided.look_at_person,
@@ -177,10 +181,12 @@ class Courier:
             title = self._session.settings.workstation.ae_title
             fetch = StudyFetch(hospital.archive, self._session.store, study, tell, self._is_cancelled(number), title)
             report = fetch.run(self._session.trail, request.series_uid, request.reason)
+        self._looked_at.arrived(study.study_uid)
         self.send(FetchEnded(number, report))
 
     def _open_study(self, request: OpenStudy) -> None:
         """What is here of a study; that somebody looks at it is on record before the pictures are."""
+        self._looked_at.open(request.study_uid)
         answer = contents(self._session.store, request)
         if answer.instances:
             identifier = answer.instances[0].header.patient.identifier
@@ -192,6 +198,9 @@ class Courier:
                 study=request.study_uid,
             )
         self.send(answer)
+
+    def _close_study(self, request: CloseStudy) -> None:
+        self._looked_at.close(request.study_uid)
 
     def _tell_of_cache(self, request: AskCache) -> None:
         session = self._session

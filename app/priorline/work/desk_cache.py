@@ -14,10 +14,9 @@ def cached_instance(stored: StoredInstance, header: InstanceHeader) -> CachedIns
 
 
 def contents(store: Store, request: OpenStudy) -> StudyContents:
-    """All whole instances of a study; viewing it counts for its age in the cache and keeps it there."""
+    """All whole instances of a study; viewing it counts for its age in the cache."""
     stored = store.instances(request.study_uid)
     if stored:
-        store.take_lease(request.study_uid)
         store.touch_viewed(request.study_uid)
     instances = tuple(known for one in stored if (known := _known(store, one)) is not None)
     # Asked last: what was found damaged is not counted any more.

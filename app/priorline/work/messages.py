@@ -90,6 +90,12 @@ class OpenStudy(Request, frozen=True):
     reason: str = ""
 
 
+class CloseStudy(Request, frozen=True):
+    """Nobody looks at what `OpenStudy` opened any more: it may be cleaned away again."""
+
+    study_uid: str
+
+
 class AskPresence(Request, frozen=True):
     """Which of these studies are in the cache, and how much of them."""
 
@@ -271,6 +277,7 @@ CourierRequest = (
     | ReadFolder
     | Fetch
     | OpenStudy
+    | CloseStudy
     | AskPresence
     | AskCache
     | Discard

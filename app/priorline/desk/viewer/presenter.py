@@ -50,6 +50,7 @@ class StudyPresenter(QObject):
         self._arranging.setInterval(ARRANGE_MILLISECONDS)
         self._arranging.timeout.connect(self._arrange)
         self._content = PaneContent()
+        self.study_uid = ""
         self._stack = self._index = 0
         self._forget("", (), PaneContent())
         bridge.heard.connect(self._take)
@@ -131,6 +132,8 @@ class StudyPresenter(QObject):
         self.go_to(number - 1)
 
     def _forget(self, study_uid: str, patients: tuple[Patient, ...], content: PaneContent) -> None:
+        if self.study_uid:
+            self._bridge.close_study(self.study_uid)
         self.study_uid, self._patients, self._content = study_uid, patients, content
         self._instances: dict[str, CachedInstance] = {}
         self._stacks: tuple[SeriesStack, ...] = ()
