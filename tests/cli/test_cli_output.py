@@ -5,22 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from priorline.cli.output import plain_line, print_json, say, show_table, size_words
-
-
-@pytest.mark.parametrize(
-    ("count", "words"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1.0 kB"),
-        (526_692, "526.7 kB"),
-        (20 * 10**9, "20.0 GB"),
-        (10**16, "10000.0 TB"),
-    ],
-)
-def test_sizes_in_words(count: int, words: str) -> None:
-    assert size_words(count) == words
+from priorline.cli.output import plain_line, print_json, say, show_table
 
 
 @pytest.mark.parametrize("foreign", ["X-thorax\x1b[2J", "X-thorax\r\nDx: none", "X\u202ereversed", "X\x00\x07"])

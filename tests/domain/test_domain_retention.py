@@ -2,10 +2,11 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from priorline.domain.retention import CleanPlan, Limits, expires_at, plan_cleaning
+from priorline.domain.retention import CleanPlan, Limits, expires_at, plan_cleaning, size_words
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -118,3 +119,19 @@ def test_what_is_being_fetched_stays_even_without_a_grace_time() -> None:
     plan = planned([coming, whole, stuck], Limits(max_size=0, grace=timedelta()), 0)
     assert [(study.handle, reason) for study, reason in plan.kept] == [("1", "being fetched")]
     assert {study.handle for study, _reason in plan.removed} == {"2", "3"}
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1 kB"),
+        (526_692, "527 kB"),
+        (12_890_000_000, "12.9 GB"),
+        (20 * 10**9, "20 GB"),
+        (10**16, "10000 TB"),
+    ],
+)
+def test_sizes_in_words(count: int, words: str) -> None:
+    assert size_words(count) == words

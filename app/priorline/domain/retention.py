@@ -134,5 +134,6 @@ def size_words(count: int) -> str:
     """ "1.25 GB", "312 MB", "17 bytes"."""
     for unit, name in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
         if count >= unit:
-            return f"{count / unit:.3g} {name}"
+            amount = count / unit
+            return f"{amount:.3g} {name}" if amount < 1000 else f"{amount:.0f} {name}"
     return f"{count} bytes"
