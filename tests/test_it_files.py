@@ -19,12 +19,12 @@ from platformdirs.windows import Windows
 from priorline import config
 from priorline.audit.trail import AuditEvent
 from priorline.cache.files import MARKER
-from priorline.cache.keys import ENTRY, SERVICE
+from priorline.cache.keys import SERVICE
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import StudyAnswer
 from priorline.work.hospitals import build_hospitals
 from priorline.work.links import LINKS_FILE
-from priorline.work.session import KEY_FILE, TRAIL_FILE, open_store, open_trail
+from priorline.work.session import KEY_FILE, LINKS_ENTRY, LINKS_KEY_FILE, TRAIL_FILE, open_store, open_trail
 
 REPO = Path(__file__).resolve().parent.parent
 GUIDE = (REPO / "docs" / "it-guide.md").read_text("utf-8")
@@ -157,7 +157,7 @@ def real_places() -> list[Path]:
     state = settings.state_directory
     trail = open_trail(state).path
     head = trail.with_name(f"{TRAIL_FILE}.head")
-    files = [state / KEY_FILE, trail, head, state / LINKS_FILE]
+    files = [state / KEY_FILE, state / LINKS_KEY_FILE, trail, head, state / LINKS_FILE]
     return [config.site_file(), config.user_file(), settings.cache_directory, state, *files]
 
 
@@ -176,7 +176,7 @@ def test_the_guide_names_the_limits_with_their_defaults() -> None:
 def test_the_guide_removes_the_key_that_the_program_makes() -> None:
     removals = [line for block in blocks() for line in block.lines if re.search(r"keyring(\.exe)?\"? del ", line)]
     assert len(removals) == 2
-    assert all(line.endswith(f'del {SERVICE} "{ENTRY}"') for line in removals)
+    assert all(line.endswith(f'del {SERVICE} "{LINKS_ENTRY}"') for line in removals)
 
 
 @linux

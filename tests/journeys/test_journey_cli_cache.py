@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -260,7 +261,7 @@ def test_a_cache_without_its_key_can_still_be_purged(program: Program, tmp_path:
     key.unlink()
     refused = program("cache", "list")
     assert refused.code == 1
-    assert "another key" in refused.complaint
+    assert "key of the cache is not here" in refused.complaint
     assert program("cache", "stats", "--json").json["studies"] == 1
     (listed,) = program("cache", "list", "--anonymous", "--json").json["studies"]
     assert (listed["hospital"], listed["instances"], "patient_id" in listed) == (NORTH, CT_SLICES, False)
@@ -271,6 +272,29 @@ def test_a_cache_without_its_key_can_still_be_purged(program: Program, tmp_path:
     assert program("cache", "purge", "--all", "--yes").code == 0
     assert program("cache", "stats", "--json").json["studies"] == 0
     assert program("fetch", CT).code == 0
+
+
+def test_after_a_purge_of_everything_a_copy_of_the_cache_is_noise(program: Program, tmp_path: Path) -> None:
+    program("fetch", CT)
+    (key,) = Path.home().rglob("cache.key")
+    shutil.copytree(tmp_path / "cache", tmp_path / "copy")
+    assert program("cache", "purge", "--all", "--yes").code == 0
+    assert not key.exists()
+    assert program("cache", "purge", "--all", "--yes").code == 0  # killed half-way and run again ends the same
+    assert program("fetch", FILM).code == 0  # with a new key
+    shutil.rmtree(tmp_path / "cache")
+    shutil.copytree(tmp_path / "copy", tmp_path / "cache")
+    refused = program("cache", "list")
+    assert refused.code == 1
+    assert "another key" in refused.complaint
+
+
+def test_pinning_is_on_record(program: Program) -> None:
+    program("fetch", FILM)
+    assert program("cache", "pin", FILM, "--reason", "teaching").code == 0
+    assert program("cache", "pin", FILM, "--off").code == 0
+    acts = [one for one in program("audit", "show", "--json").json["records"] if "action" in one]
+    assert [(one["action"], one["study"]) for one in acts] == [("pinned", FILM), ("unpinned", FILM)]
 
 
 def test_the_trail_tells_the_question_before_the_act(program: Program, tmp_path: Path) -> None:

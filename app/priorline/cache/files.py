@@ -221,6 +221,11 @@ def drop_index(directory: Path) -> None:
             (root / name).unlink(missing_ok=True)
 
 
+def was_sealed(directory: Path) -> bool:
+    """Whether the cache at `directory` has been given a key already."""
+    return os.path.lexists(directory / _KEY_CHECK)
+
+
 def erase(directory: Path) -> None:
     """Remove everything in the cache at `directory`, also where its key or its index is lost; the marker stays.
 

@@ -42,8 +42,8 @@ class MasterKey:
         return derive(self.secret, b"wrapping")
 
 
-def load_master_key(mode: str, key_file: Path) -> MasterKey:
-    """The master key for `mode`, made on first use.
+def load_master_key(mode: str, key_file: Path, entry: str = ENTRY, *, make: bool = True) -> MasterKey:
+    """The master key for `mode`, made on first use unless `make` is False; `entry` is its name in a keyring.
 
     `mode` is "keyring", "file" (`key_file`, mode 0600, to be placed outside the cache), "session" (new with every
     call, never stored) or "auto": the system's keyring where there is one, else the file. A key file that is already
@@ -52,12 +52,14 @@ def load_master_key(mode: str, key_file: Path) -> MasterKey:
     """
     if mode == "session":
         return MasterKey(os.urandom(KEY_BYTES), "session")
+    if not make and not _is_kept(mode, key_file, entry):
+        raise CacheError("The key of the cache is not here; bring it back, or purge the cache.")
     if mode == "file":
         return _from_file(key_file)
     if mode not in {"auto", "keyring"}:
         raise CacheError(f"The key of the cache cannot be kept in “{mode[:40]}”; choose keyring, file or session.")
-    if _has_keyring() and not (mode == "auto" and key_file.exists() and _read_keyring() is None):
-        return _from_keyring()
+    if _has_keyring() and not (mode == "auto" and key_file.exists() and _read_keyring(entry) is None):
+        return _from_keyring(entry)
     if mode == "keyring":
         raise CacheError('This system has no keyring; set cache.key to "file" or "session".')
     return _from_file(key_file)
@@ -69,29 +71,51 @@ def _has_keyring() -> bool:
     return type(keyring.get_keyring()).__module__ not in {"keyring.backends.fail", "keyring.backends.null"}
 
 
-def _read_keyring() -> bytes | None:
+def _is_kept(mode: str, key_file: Path, entry: str) -> bool:
+    if mode in {"file", "auto"} and os.path.lexists(key_file):
+        return True
+    return mode in {"keyring", "auto"} and _has_keyring() and _read_keyring(entry) is not None
+
+
+def destroy_master_key(key_file: Path, entry: str = ENTRY) -> None:
+    """Forget the key for good, wherever it is: what was sealed with it is noise from now on; raises CacheError."""
+    try:
+        key_file.unlink(missing_ok=True)
+    except OSError as error:
+        raise CacheError(f"The key of the cache cannot be removed ({error.strerror}): {key_file}") from error
+    if _has_keyring() and _read_keyring(entry) is not None:
+        import keyring
+        from keyring.errors import KeyringError
+
+        try:
+            keyring.delete_password(SERVICE, entry)
+        except KeyringError as error:
+            raise CacheError("The keyring did not forget the key of the cache; remove it there.") from error
+
+
+def _read_keyring(entry: str) -> bytes | None:
     import keyring
     from keyring.errors import KeyringError
 
     try:
-        text = keyring.get_password(SERVICE, ENTRY)
+        text = keyring.get_password(SERVICE, entry)
     except KeyringError as error:
         raise CacheError("The keyring did not give the key of the cache; unlock it and try again.") from error
     return None if text is None else _parse(text, "The keyring's entry for the cache")
 
 
-def _from_keyring() -> MasterKey:
+def _from_keyring(entry: str) -> MasterKey:
     import keyring
     from keyring.errors import KeyringError
 
-    secret = _read_keyring()
+    secret = _read_keyring(entry)
     if secret is None:
         try:
-            keyring.set_password(SERVICE, ENTRY, os.urandom(KEY_BYTES).hex())
+            keyring.set_password(SERVICE, entry, os.urandom(KEY_BYTES).hex())
         except KeyringError as error:
             raise CacheError("The keyring did not take the key of the cache; unlock it and try again.") from error
         # Read back: another process may have made its key at the same moment, and the last one counts.
-        secret = _read_keyring()
+        secret = _read_keyring(entry)
     if secret is None:
         raise CacheError('The keyring forgets what it is given; set cache.key to "file" or "session".')
     return MasterKey(secret, "keyring")

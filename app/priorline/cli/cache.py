@@ -160,7 +160,10 @@ def run_pin(settings: Settings, study: str, reason: str, *, off: bool) -> int:
     """Keep a study whatever the limits say, or no longer."""
     if not off and not reason:
         raise UsageError("Say why the study is kept: --reason TEXT.")
-    with opened(settings) as (store, _trail):
+    with opened(settings) as (store, trail):
+        if store.named(study):
+            # It takes a study out of every limit, so it is on record like a removal.
+            trail.record(AuditEvent.ACCESSED, reason=reason, action="unpinned" if off else "pinned", study=study)
         found = store.pin(study, reason, not off)
     say(("No longer pinned." if off else "Pinned.") if found else "The study is not in the cache.")
     return OK if found else NOTHING

@@ -5,14 +5,15 @@ import typer
 from priorline.audit.trail import AuditEvent
 from priorline.cache import cleanup
 from priorline.cache.files import erase
+from priorline.cache.keys import destroy_master_key
 from priorline.cache.model import Holding, StoredStudy
 from priorline.cli.cache import opened, opened_unread
-from priorline.cli.output import NOTHING, OK, print_json, say, show_table
+from priorline.cli.output import NOTHING, OK, PARTLY, print_json, say, show_table
 from priorline.config import Settings
 from priorline.domain.retention import PINNED, size_words
 from priorline.domain.study import StudyAnswer
 from priorline.errors import CacheError, UsageError
-from priorline.work.session import open_trail
+from priorline.work.session import KEY_FILE, open_trail
 from priorline.work.upkeep import limits_of, write_receipt
 
 
@@ -99,11 +100,8 @@ def _purge_all(settings: Settings, yes: bool) -> int:
     try:
         with opened_unread(settings) as cache:
             handles = cache.inventory.everything()
-            if not handles:
-                say("Nothing in the cache matches.")
-                return NOTHING
             size = size_words(cache.inventory.bytes())
-            if not _agreed(f"Remove {len(handles)} studies ({size}) from the cache?", yes):
+            if handles and not _agreed(f"Remove {len(handles)} studies ({size}) from the cache?", yes):
                 return NOTHING
             held = {study.handle: study for study in cache.inventory.latest()}
 
@@ -115,6 +113,18 @@ def _purge_all(settings: Settings, yes: bool) -> int:
     except CacheError as problem:
         return _erase(settings, problem, yes)
     say(f"Removed {len(gone)} studies ({size}); their keys are destroyed.")
+    return _forget_key(settings)
+
+
+def _forget_key(settings: Settings) -> int:
+    """The key that opened all of it goes too, so that what was copied before opens no more."""
+    try:
+        erase(settings.cache_directory)
+        destroy_master_key(settings.state_directory / KEY_FILE)
+    except CacheError as problem:
+        say(f"The key of the cache stays. {problem}")
+        return PARTLY
+    say("The cache is empty, and its key is destroyed.")
     return OK
 
 
@@ -133,8 +143,7 @@ def _erase(settings: Settings, problem: CacheError, yes: bool) -> int:
     directory = str(settings.cache_directory)
     open_trail(settings.state_directory).record(AuditEvent.DELETED, reason="purged unread", directory=directory)
     erase(settings.cache_directory)
-    say("The cache is empty.")
-    return OK
+    return _forget_key(settings)
 
 
 def _is_of(stored: StoredStudy, patient_id: str, issuer: str | None) -> bool:

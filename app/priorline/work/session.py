@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from priorline.audit.trail import AuditTrail
+from priorline.cache.files import was_sealed
 from priorline.cache.keys import MasterKey, load_master_key
 from priorline.cache.store import Store
 from priorline.config import Settings
@@ -16,6 +17,7 @@ from priorline.work.messages import Configure
 from priorline.work.upkeep import Upkeep, limits_of
 
 KEY_FILE = "cache.key"
+LINKS_KEY_FILE, LINKS_ENTRY = "links.key", "identity key"
 TRAIL_FILE = "audit.jsonl"
 
 
@@ -39,7 +41,7 @@ class Session:
 
 def open_store(settings: Settings, cache_directory: Path, state_directory: Path) -> Store:
     """The cache that the settings name, kept within their limits; raises CacheError with what to do."""
-    return _store(settings, cache_directory, state_directory, _cache_key(settings, state_directory))
+    return _store(settings, cache_directory, state_directory, _cache_key(settings, cache_directory, state_directory))
 
 
 def open_trail(state_directory: Path) -> AuditTrail:
@@ -49,15 +51,17 @@ def open_trail(state_directory: Path) -> AuditTrail:
 
 def open_links(settings: Settings, state_directory: Path) -> LinkStore:
     """What this user confirmed about identities; raises CacheError where its key cannot be had."""
-    return _links(_cache_key(settings, state_directory), state_directory)
+    # Encrypted also where the cache is not, and with a key of their own: a purged cache takes its key with it.
+    mode = settings.cache.key if settings.cache.encrypt else "file"
+    key = load_master_key(mode, state_directory / LINKS_KEY_FILE, LINKS_ENTRY)
+    return LinkStore(state_directory / LINKS_FILE, key, open_trail(state_directory))
 
 
 def open_session(configure: Configure) -> Session:
     """Build the graph once; raises CacheError where the cache cannot be used."""
     settings, state = configure.settings, Path(configure.state_directory)
-    key = _cache_key(settings, state)
-    store = _store(settings, Path(configure.cache_directory), state, key)
-    return Session(settings, build_hospitals(settings), store, open_trail(state), _links(key, state))
+    store = open_store(settings, Path(configure.cache_directory), state)
+    return Session(settings, build_hospitals(settings), store, open_trail(state), open_links(settings, state))
 
 
 def _store(settings: Settings, cache_directory: Path, state_directory: Path, key: MasterKey | None) -> Store:
@@ -66,12 +70,9 @@ def _store(settings: Settings, cache_directory: Path, state_directory: Path, key
     return store
 
 
-def _cache_key(settings: Settings, state_directory: Path) -> MasterKey | None:
-    cache = settings.cache
-    return load_master_key(cache.key, state_directory / KEY_FILE) if cache.encrypt else None
-
-
-def _links(key: MasterKey | None, state_directory: Path) -> LinkStore:
-    # Encrypted also where the cache is not; with a key that lasts for a session, what is confirmed lasts as long.
-    key = key or load_master_key("file", state_directory / KEY_FILE)
-    return LinkStore(state_directory / LINKS_FILE, key, open_trail(state_directory))
+def _cache_key(settings: Settings, cache_directory: Path, state_directory: Path) -> MasterKey | None:
+    if not settings.cache.encrypt:
+        return None
+    # A new key for a cache that has one would open nothing.
+    make = not was_sealed(cache_directory)
+    return load_master_key(settings.cache.key, state_directory / KEY_FILE, make=make)
