@@ -54,5 +54,6 @@ class ScriptedBridge(QObject):
     def count(self, kind: type[Request]) -> int:
         return sum(isinstance(one, kind) for one in self.sent)
 
-    def tell(self, event: Event) -> None:
-        self.heard.emit(event)
+    def tell(self, *events: Event) -> None:
+        for event in events:
+            self.heard.emit(event)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import date, time, timedelta
 
 import pytest
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -18,53 +18,27 @@ from priorline.domain.study import HospitalReport, HospitalState, StudyAnswer
 from priorline.regions import load_region_table
 from priorline.work.launch import Launch
 from priorline.work.messages import (
-    Event,
     HospitalEnded,
     PatientKnown,
     PresenceItem,
     PresenceKnown,
-    Request,
     Search,
     SearchEnded,
     StudiesFound,
 )
+from scripted_bridge import ScriptedBridge
 
 JANSEN = Patient(Identifier("999990007", "NLMINBIZA"), "JANSEN^Piet", date(1970, 3, 14), "M")
 COUNT = 200
 KINDS = (("CT", "CT thorax"), ("DX", "X-thorax"), ("MR", "MRI LWK"))
 
 
-class ToldBridge(QObject):
-    """Stands where the helpers are and passes on what the test tells."""
+class ToldBridge(ScriptedBridge):
+    """Passes on what the test tells, under the number of the last search."""
 
-    heard = Signal(object)
-    frame = Signal(int, object)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.search = 0
-        self._number = 0
-
-    def next_number(self) -> int:
-        self._number += 1
-        return self._number
-
-    def send(self, request: Request) -> None:
-        if isinstance(request, Search):
-            self.search = request.number
-
-    def cancel(self, _number: int) -> None:
-        pass
-
-    def forget_later(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-    def tell(self, *events: Event) -> None:
-        for event in events:
-            self.heard.emit(event)
+    @property
+    def search(self) -> int:
+        return self.last(Search).number
 
 
 def studies(count: int = COUNT, first: int = 0) -> tuple[StudyAnswer, ...]:
