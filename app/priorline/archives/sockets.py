@@ -13,6 +13,7 @@ import struct
 from contextlib import suppress
 from typing import Any
 
+import pydicom.config
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pynetdicom import _config
 from pynetdicom.association import Association
@@ -51,6 +52,8 @@ FOREIGN_FAULTS = (
 _config.LOG_HANDLER_LEVEL = "none"
 _config.LOG_REQUEST_IDENTIFIERS = False
 _config.LOG_RESPONSE_IDENTIFIERS = False
+# UIDs are looked at where they are used; a warning would quote the peer on standard error, and each look takes time.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 # Its messages quote the peer; what a user needs to know is in our typed errors.
 logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
 
