@@ -22,11 +22,6 @@ LEAVING = (
 
 
 @pytest.fixture
-def bridge() -> ScriptedBridge:
-    return ScriptedBridge()
-
-
-@pytest.fixture
 def window(qtbot: QtBot, bridge: ScriptedBridge) -> Iterator[Window]:
     made = Window(Settings(), bridge, load_region_table())  # type: ignore[arg-type]
     qtbot.addWidget(made)

@@ -1,6 +1,6 @@
 """What the window must never do, shown with a bridge that answers what the test says: no processes, no network."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, time
 from pathlib import Path
@@ -10,7 +10,6 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from priorline.config import HospitalSettings, Settings
 from priorline.desk import journey
 from priorline.desk.viewer.content import PaneState
 from priorline.desk.window import Window
@@ -19,7 +18,6 @@ from priorline.domain.study import FetchReport, FetchState, HospitalReport, Hosp
 from priorline.errors import CacheDamaged, CannotDecode
 from priorline.imaging.frame import DecodedFrame, ValueMapping
 from priorline.imaging.instance import InstanceHeader
-from priorline.regions import load_region_table
 from priorline.work.launch import Launch
 from priorline.work.messages import (
     AskPresence,
@@ -47,26 +45,6 @@ JANSEN = Patient(Identifier("999990007", "NLMINBIZA"), "JANSEN^Piet", date(1970,
 DE_VRIES = Patient(Identifier("999990019", "NLMINBIZA"), "DE VRIES^Anna", date(1980, 1, 1), "F")
 CT = StudyAnswer("A", "1.2.1", JANSEN, date(2024, 5, 1), time(9), ("CT",), "CT thorax", images=3)
 FILM = StudyAnswer("B", "1.2.2", JANSEN, date(2019, 3, 2), time(9), ("DX",), "X-thorax", images=1)
-
-
-@pytest.fixture
-def bridge() -> ScriptedBridge:
-    return ScriptedBridge()
-
-
-@pytest.fixture
-def window(qtbot: QtBot, bridge: ScriptedBridge) -> Iterator[Window]:
-    hospitals = tuple(HospitalSettings(name=name, ae_title=name, host="127.0.0.1", port=1) for name in "AB")
-    made = Window(Settings(hospital=hospitals), bridge, load_region_table())  # type: ignore[arg-type]
-    qtbot.addWidget(made)
-    made.show()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def look(qtbot: QtBot) -> Callable[[Callable[[], bool]], None]:
-    return lambda condition: qtbot.waitUntil(condition, timeout=5000)
 
 
 def launch(window: Window, bridge: ScriptedBridge, patient: Patient = JANSEN, study: str = CT.study_uid) -> int:

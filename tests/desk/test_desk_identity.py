@@ -1,16 +1,15 @@
 """Whose study is it? Shut until a person decides with a reason, open once that is kept, shut when taken back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, time
 
 import numpy as np
-import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from priorline.config import HospitalSettings, Settings
 from priorline.desk.decisions import CHANGED, NOT_KEPT, NOT_TAKEN_BACK
+from priorline.desk.identity_card import IdentityCard
 from priorline.desk.viewer.content import PaneState
 from priorline.desk.window import Window
 from priorline.domain.links import PersonLink
@@ -18,7 +17,6 @@ from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import StudyAnswer
 from priorline.imaging.frame import DecodedFrame, ValueMapping
 from priorline.imaging.instance import InstanceHeader
-from priorline.regions import load_region_table
 from priorline.work.launch import Launch
 from priorline.work.messages import (
     AskPresence,
@@ -51,26 +49,6 @@ REASON = "maiden name in the referral"
 Look = Callable[[Callable[[], bool]], None]
 
 
-@pytest.fixture
-def bridge() -> ScriptedBridge:
-    return ScriptedBridge()
-
-
-@pytest.fixture
-def window(qtbot: QtBot, bridge: ScriptedBridge) -> Iterator[Window]:
-    hospitals = tuple(HospitalSettings(name=name, ae_title=name, host="127.0.0.1", port=1) for name in "AB")
-    made = Window(Settings(hospital=hospitals), bridge, load_region_table())  # type: ignore[arg-type]
-    qtbot.addWidget(made)
-    made.show()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def look(qtbot: QtBot) -> Look:
-    return lambda condition: qtbot.waitUntil(condition, timeout=5000)
-
-
 def launch(window: Window, bridge: ScriptedBridge, links: tuple[PersonLink, ...] = ()) -> None:
     """The current CT, and two films that the other hospital keeps under another family name."""
     window.launch(
@@ -100,8 +78,8 @@ def show_picture(bridge: ScriptedBridge, study: StudyAnswer) -> None:
             bridge.frame.emit(number, DecodedFrame(np.zeros((4, 4), np.uint8), ValueMapping(bits=8), header))
 
 
-def confirmed(window: Window, bridge: ScriptedBridge, look: Look) -> None:
-    """The film, open after all the steps of a confirmation."""
+def asked(window: Window, bridge: ScriptedBridge, look: Look) -> IdentityCard:
+    """The card of the film, on the right, in question, with the details shown."""
     launch(window, bridge)
     look(lambda: window.case is not None and window.case.study(FILM.study_uid) is not None)
     window.compare(FILM.study_uid)
@@ -109,6 +87,12 @@ def confirmed(window: Window, bridge: ScriptedBridge, look: Look) -> None:
     card.reason.setText(REASON)
     card.look.click()
     bridge.tell(OnRecord(bridge.last(LookAtPerson).number))
+    return card
+
+
+def confirmed(window: Window, bridge: ScriptedBridge, look: Look) -> None:
+    """The film, open after all the steps of a confirmation."""
+    card = asked(window, bridge, look)
     card.same.click()
     bridge.tell(OnRecord(bridge.last(Confirm).number))
     everything_here(bridge)
@@ -154,13 +138,7 @@ def test_a_study_in_question_asks_and_shows_nothing_of_the_person(
 def test_confirming_is_kept_first_and_then_opens_all_that_it_covers(
     window: Window, bridge: ScriptedBridge, look: Look
 ) -> None:
-    launch(window, bridge)
-    look(lambda: window.case is not None and window.case.study(FILM.study_uid) is not None)
-    window.compare(FILM.study_uid)
-    card = window.comparison.halves[window.comparison.prior].card
-    card.reason.setText(REASON)
-    card.look.click()
-    bridge.tell(OnRecord(bridge.last(LookAtPerson).number))
+    card = asked(window, bridge, look)
     card.same.click()
     kept = bridge.last(Confirm)
     assert [link.reason for link in kept.links] == [REASON]
@@ -176,13 +154,7 @@ def test_confirming_is_kept_first_and_then_opens_all_that_it_covers(
 
 
 def test_what_cannot_be_kept_stays_shut(window: Window, bridge: ScriptedBridge, look: Look) -> None:
-    launch(window, bridge)
-    look(lambda: window.case is not None and window.case.study(FILM.study_uid) is not None)
-    window.compare(FILM.study_uid)
-    card = window.comparison.halves[window.comparison.prior].card
-    card.reason.setText(REASON)
-    card.look.click()
-    bridge.tell(OnRecord(bridge.last(LookAtPerson).number))
+    card = asked(window, bridge, look)
     card.same.click()
     bridge.tell(RequestFailed(bridge.last(Confirm).number, "The disk is full."))
     assert window.header.sentence == NOT_KEPT.format("The disk is full.")
@@ -235,17 +207,6 @@ def test_another_patient_finds_no_card_of_the_last_one(window: Window, bridge: S
     assert "bakker" not in said(window).casefold()
 
 
-def asked(window: Window, bridge: ScriptedBridge, look: Look) -> None:
-    """The film on the right, in question, with the details shown."""
-    launch(window, bridge)
-    look(lambda: window.case is not None and window.case.study(FILM.study_uid) is not None)
-    window.compare(FILM.study_uid)
-    card = window.comparison.halves[window.comparison.prior].card
-    card.reason.setText(REASON)
-    card.look.click()
-    bridge.tell(OnRecord(bridge.last(LookAtPerson).number))
-
-
 def test_enter_looks_once_and_never_confirms(
     qtbot: QtBot, window: Window, bridge: ScriptedBridge, look: Look
 ) -> None:
@@ -264,13 +225,13 @@ def test_enter_looks_once_and_never_confirms(
 
 
 def test_only_what_was_seen_is_confirmed(window: Window, bridge: ScriptedBridge, look: Look) -> None:
-    asked(window, bridge, look)
+    card = asked(window, bridge, look)
     other = replace(FILM, hospital="A", patient=replace(JANSEN, name="DE VRIES^Petra"))
     bridge.tell(StudiesFound(bridge.last(Search).number, (other,)))
-    window.comparison.halves[window.comparison.prior].card.same.click()  # before the window was drawn anew
+    card.same.click()  # before the window was drawn anew
     assert bridge.count(Confirm) == 0
     assert window.header.sentence == CHANGED
-    look(lambda: not window.comparison.halves[window.comparison.prior].card.same.isVisible())
+    look(lambda: not card.same.isVisible())
 
 
 def test_details_that_were_not_asked_for_are_not_shown(window: Window, bridge: ScriptedBridge, look: Look) -> None:
@@ -291,10 +252,9 @@ def test_details_that_were_not_asked_for_are_not_shown(window: Window, bridge: S
 def test_a_confirmation_answered_late_does_not_undo_the_undo(
     window: Window, bridge: ScriptedBridge, look: Look
 ) -> None:
-    asked(window, bridge, look)
-    half = window.comparison.halves[window.comparison.prior]
-    half.card.same.click()
-    half.card.same.click()
+    card = asked(window, bridge, look)
+    card.same.click()
+    card.same.click()
     assert window.case is not None
     study = window.case.study(FILM.study_uid)
     assert study is not None

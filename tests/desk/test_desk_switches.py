@@ -44,11 +44,6 @@ PATIENTS = [
 
 
 @pytest.fixture
-def bridge() -> ScriptedBridge:
-    return ScriptedBridge()
-
-
-@pytest.fixture
 def window(qtbot: QtBot, bridge: ScriptedBridge) -> Iterator[Window]:
     hospitals = tuple(HospitalSettings(name=name, ae_title=name, host="127.0.0.1", port=1) for name in HOSPITALS)
     made = Window(Settings(hospital=hospitals), bridge, load_region_table())  # type: ignore[arg-type]
