@@ -6,8 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from cache_tools import KEY, Clock, fill, handles, uids
 
+from cache_tools import KEY, Clock, fill, handles, uids
 from priorline.cache import cleanup
 from priorline.cache.files import CacheFiles
 from priorline.cache.inventory import Inventory

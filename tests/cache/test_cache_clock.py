@@ -4,8 +4,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from cache_tools import KEY, NOW, Clock, fill, handles
 
+from cache_tools import KEY, NOW, Clock, fill, handles
 from priorline.cache import cleanup
 from priorline.cache.clock import UNBELIEVABLE, Moment, elapsed, look
 from priorline.cache.store import Store

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cache_tools import KEY, fill, flip
 
+from cache_tools import KEY, fill, flip
 from priorline.cache import disk
 from priorline.cache.files import erase
 from priorline.cache.keys import MasterKey

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from cache_tools import KEY, fill
 from pydicom.data import get_testdata_file
 
+from cache_tools import KEY, fill
 from priorline.cache.export import export
 from priorline.cache.store import Store
 from priorline.domain.patient import Identifier, Patient

@@ -7,8 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from cache_tools import KEY, fill, flip
 
+from cache_tools import KEY, fill, flip
 from priorline.cache.files import drop_index
 from priorline.cache.inventory import Inventory
 from priorline.cache.keys import MasterKey

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cache_tools import KEY, fill, flip
 
+from cache_tools import KEY, fill, flip
 from priorline.cache.model import AddOutcome
 from priorline.cache.store import Store
 from priorline.cache.verify import verify

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from cache_tools import KEY, fill
 
+from cache_tools import KEY, fill
 from priorline.cache.export import export
 from priorline.cache.files import drop_index
 from priorline.cache.model import AddOutcome, Presence

@@ -4,7 +4,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from cache_tools import KEY, fill
-
 from priorline.audit.trail import AuditTrail
 from priorline.cache.store import Store
 from priorline.config import CacheSettings
