@@ -1,7 +1,7 @@
 """Hospitals for the canary run, in a process of their own: one that stops in the middle, and hostile ones.
 
-Each hostile one puts the names and numbers of the patient where a program is tempted to repeat them: into the comment of
-an error, into values that cannot be what they claim to be, and into an answer that is no DICOM at all.
+Each hostile one puts the names and numbers of the patient where a program is tempted to repeat them: into the comment
+of an error, into values that cannot be what they claim to be, and into an answer that is no DICOM at all.
 """
 
 import contextlib
@@ -187,7 +187,13 @@ def _garble(_event: Any) -> Iterator[tuple[int, Dataset | None]]:
     """Rows whose values cannot be what they claim to be; sent implicit, where nobody sees that these are texts."""
     nonsense = f"{NAME} {NUMBER} {BIRTH_DATE}".encode()
     uid = f"{UID_ROOT}{STUDY_MARK}.66".encode()
-    for keyword in ("StudyInstanceUID", "StudyDate", "PatientBirthDate", "NumberOfStudyRelatedInstances", "StudyTime"):
+    for keyword in (
+        "StudyInstanceUID",
+        "StudyDate",
+        "PatientBirthDate",
+        "NumberOfStudyRelatedInstances",
+        "StudyTime",
+    ):
         row = Dataset()
         values = {"PatientID": NUMBER.encode(), "StudyInstanceUID": uid, keyword: nonsense}
         for name, value in {**values, "SpecificCharacterSet": FAMILY.encode()}.items():

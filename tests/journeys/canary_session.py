@@ -1,5 +1,6 @@
 """The canary run: real archives and hostile ones, private places for the program, and the steps of the session."""
 
+import contextlib
 import json
 import os
 import queue
@@ -28,7 +29,6 @@ from priorline.archives.base import DicomPeer
 from priorline.config import load
 from priorline.domain.links import link_of
 from priorline.domain.patient import Identifier, Patient
-from priorline.domain.study import StudyAnswer
 from priorline.work.helper import Helper
 from priorline.work.launch import Launch
 from priorline.work.messages import (
@@ -43,7 +43,6 @@ from priorline.work.messages import (
     Request,
     Revoke,
     Search,
-    SearchEnded,
     StudiesFound,
     StudyContents,
     decode_courier_event,
@@ -139,7 +138,7 @@ class Session:
     def start(self, *arguments: str | Path, stdin: str = "", names: bool = False, **more: str) -> "Running":
         """Start the program; `names`: it is asked to print who the patient is, or told so among its arguments."""
         self._told += 1
-        told = f"{self._told:02d}-{Path(str(arguments[0])).name}"
+        told = f"{self._told:02d}"
         out = (self.apart if names else self.searched / "told") / f"{told}.out"
         err = self.searched / "told" / f"{told}.err"
         with out.open("wb") as out_file, err.open("wb") as err_file:
@@ -162,6 +161,17 @@ class Session:
         running = self.start(*arguments, stdin=stdin, names=names, **more)
         running.process.wait(PATIENCE)
         return running
+
+    def window_listens(self) -> bool:
+        """Whether a window waits for a second launch."""
+        return any(path.is_socket() for path in self.searched.rglob("priorline-*"))
+
+    def numbers_file(self, numbers: str = f'"{NUMBER}" = "{NUMBER}"') -> Path:
+        """A configuration in which a hospital has numbers of its own for patients."""
+        file = self.apart / "numbers.toml"
+        write_config(file, *self.town.hospitals()[:1])
+        file.write_text(file.read_text() + f"patient_id = {{ {numbers} }}\n")
+        return file
 
     def objects(self) -> set[Path]:
         """The objects that are in the cache now."""
@@ -197,14 +207,12 @@ class Running:
         return self.err_file.read_text()
 
     def helpers(self, module: str) -> list[psutil.Process]:
-        """Those of its processes that run this module, and have begun to."""
+        """Those of its processes that run this module, and are past their start."""
         found = []
         for one in psutil.Process(self.process.pid).children():
-            try:
-                if module in one.cmdline():
+            with contextlib.suppress(psutil.Error, OSError):
+                if module in one.cmdline() and _catches(one, signal.SIGSEGV):
                     found.append(one)
-            except psutil.Error:
-                continue
         return found
 
     def kill_helper(self, module: str, how: signal.Signals) -> None:
@@ -213,6 +221,13 @@ class Running:
         (helper, *_) = self.helpers(module)
         helper.send_signal(how)
         until(lambda: not helper.is_running() or helper.status() == psutil.STATUS_ZOMBIE, f"{module} ends")
+
+
+def _catches(process: psutil.Process, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal of its own: the last thing that a helper does when it starts."""
+    status = Path("/proc", str(process.pid), "status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) & 1 << number - 1)
 
 
 class Desk:

@@ -1,4 +1,4 @@
-"""Names and numbers that occur nowhere by chance, and the search for them: in files, and in what processes are given."""
+"""Names and numbers that occur nowhere by chance; the search for them in files and in what processes are given."""
 
 import base64
 import contextlib
@@ -49,7 +49,7 @@ POLL_SECONDS = 0.02
 
 
 def forms(text: str) -> tuple[frozenset[bytes], frozenset[bytes]]:
-    """The bytes that `text` may stand in: those to look for whatever the case, in lower case, and those as they are."""
+    """The bytes that `text` may stand in: in lower case those whose case does not matter, and those where it does."""
     spellings = {text, text.upper(), text.lower(), unicodedata.normalize("NFD", text), _without_accents(text)}
     loose, exact = set[bytes](), set[bytes]()
     for spelling in spellings:

@@ -16,6 +16,8 @@ from priorline.cli.groups import audit_app, cache_app, config_app, hospitals_app
 from priorline.cli.output import NOTHING, OK, WRONG_USE, say
 from priorline.errors import EnvironmentFault, UsageError
 
+EXTRA = "Got unexpected extra argument(s)"
+
 app = typer.Typer(
     name="priorline",
     help="One timeline of all earlier studies of a patient over all hospitals. "
@@ -55,7 +57,9 @@ def main(arguments: Sequence[str], load_desk: Callable[[], Desk]) -> int:
 def _sentence(problem: Exception) -> str:
     """The parser keeps the sentence of its own complaints in a method."""
     written = getattr(problem, "format_message", None)
-    return str(written() if written else problem)
+    told = str(written() if written else problem)
+    # What is left over is, most of all, the second half of a name that was not put in quotes.
+    return f"{EXTRA}; put what has spaces in it in quotes." if told.startswith(EXTRA) else told
 
 
 @app.callback(invoke_without_command=True)
