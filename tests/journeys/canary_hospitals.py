@@ -19,6 +19,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pydicom.config
 from canary_tools import (
     ACCESSION,
     BIRTH_DATE,
@@ -196,7 +197,7 @@ def _garble(_event: Any) -> Iterator[tuple[int, Dataset | None]]:
     ):
         row = Dataset()
         values = {"PatientID": NUMBER.encode(), "StudyInstanceUID": uid, keyword: nonsense}
-        for name, value in {**values, "SpecificCharacterSet": FAMILY.encode()}.items():
+        for name, value in values.items():
             row.add_new(tag_for_keyword(name) or 0, "UN", value)
         yield PENDING, row
     yield FAILED, None
@@ -234,6 +235,8 @@ def _chatty() -> Iterator[int]:
 def serve(gate: Path) -> None:
     """Run them until standard input is closed or the process is killed."""
     logging.disable()
+    # The library would read the nonsense itself, and refuse it.
+    pydicom.config.replace_un_with_known_vr = False
     slow, both = _Slow(gate), [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
     with ExitStack() as stack:
         ports = {

@@ -5,6 +5,7 @@ when a crash has left something over, and the arguments and the environment of e
 """
 
 import base64
+import io
 import json
 import os
 import signal
@@ -43,6 +44,9 @@ from canary_tools import (
     canaries_in,
 )
 
+from priorline.__main__ import load_desk
+from priorline.cli.app import main
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux")
 
 
@@ -74,7 +78,6 @@ def test_a_patient_is_in_the_audit_trail_and_nowhere_else(
     assert_leaks_nothing(session)
     decide_and_take_back(session)
     keep_and_clean(session)
-    fail_in_words(session)
     meet_a_bug(session)
     (session.searched / "told" / "courier").write_bytes(b"".join(capfdbinary.readouterr()))
     assert_leaks_nothing(session)
@@ -150,32 +153,10 @@ def keep_and_clean(session: Session) -> None:
     assert_leaks_nothing(session)
     cleaned = session.run("cache", "clean", "--max-size", "0GB", names=True)
     assert PINNED in cleaned.out
-    assert len(session.objects()) == SLICES
+    purged = session.run("cache", "purge", "--patient-id", NUMBER, "--yes", names=True)
+    assert purged.code == 0
+    assert session.objects() == set()
     assert session.run("audit", "verify").code == 0
-
-
-def fail_in_words(session: Session) -> None:
-    """Launches that are wrong in the place where the patient stands."""
-    for asked in (
-        f'{{"patientID": "{NUMBER}", "patient_id": "{NUMBER}0"}}',
-        f'{{"patientID": ["{NUMBER}"]}}',
-        f'{{"patientID": "{NUMBER}", "birthDate": "{BIRTH_DATE}7"}}',
-        f'{{"patientID": "{NUMBER}*"}}',
-        f'{{"study": "{CURRENT}x"}}',
-        f"priorline://open?patientID={NUMBER}&patientID={NAME}",
-        f"priorlin://open?patientID={NUMBER}",
-        session.request(study="1.2.3.4")[:-1],
-    ):
-        assert session.run("timeline", "--request", "-", stdin=asked).code == 2
-    for given in (
-        ("--request", f"priorlin://open?patientID={NUMBER}"),
-        ("--request", session.request()),
-        ("--patient-id", "1", "--name", "de", FAMILY),
-        ("--study", f"{CURRENT}x"),
-    ):
-        assert session.run("timeline", *given, names=True).code == 2
-    twice = session.numbers_file(f'"{NUMBER}" = "1", "{NUMBER}" = "2"')
-    assert session.run("--config", twice, "config", "check").code == 2
 
 
 def meet_a_bug(session: Session) -> None:
@@ -208,6 +189,63 @@ def assert_trail_names_and_is_its_owners(session: Session) -> None:
     assert named <= canaries_in(session.trail.read_bytes())
     assert stat.S_IMODE(session.trail.stat().st_mode) == 0o600
     assert stat.S_IMODE(session.trail.parent.stat().st_mode) == 0o700
+
+
+# What is said of a launch that is wrong in the place where the patient stands
+
+ONE, TWO = f"priorlin://open?patientID={NUMBER}", f"priorline://open?patientID={NUMBER}&patientID={NAME}"
+WRONG = [
+    f'{{"patientID": "{NUMBER}", "patient_id": "{NUMBER}0"}}',
+    f'{{"patientID": ["{NUMBER}"]}}',
+    f'{{"patientID": "{NUMBER}", "birthDate": "{BIRTH_DATE}7"}}',
+    f'{{"patientID": "{NUMBER}*"}}',
+    f'{{"patientID": "{NUMBER}", "sex": "{NAME}"}}',
+    f'{{"patientID": "{NUMBER}", "name": "{NAME}"',
+    f'{{"study": "{CURRENT}x"}}',
+    ONE,
+    TWO,
+]
+
+
+def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(arguments, load_desk) == 2
+    return "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("asked", WRONG)
+@pytest.mark.parametrize("given", [True, False], ids=["argument", "standard input"])
+def test_a_wrong_request_is_not_repeated(
+    asked: str, given: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(asked))
+    told = complaint(["timeline", "--request", asked if given else "-"], capsys)
+    assert canaries_in(told.encode()) == set()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--patient-id", f"{NUMBER}*"),
+        ("--patient-id", "1", "--birth-date", f"{BIRTH_DATE}7"),
+        ("--patient-id", "1", "--name", "de", FAMILY),
+        ("--study", f"{CURRENT}x"),
+    ],
+)
+def test_a_wrong_argument_that_names_somebody_is_not_repeated(
+    given: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert canaries_in(complaint(["timeline", *given], capsys).encode()) == set()
+
+
+@pytest.mark.parametrize(
+    "numbers", [f'"{NUMBER}" = "1", "{NUMBER}" = "2"', f'"{NUMBER}" = 1', f'"{NUMBER}" = "{NUMBER}', f'"{NUMBER}"']
+)
+def test_a_wrong_table_of_numbers_is_not_repeated(
+    session: Session, numbers: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = complaint(["--config", str(session.numbers_file(numbers)), "config", "check"], capsys)
+    assert "numbers.toml" in told
+    assert canaries_in(told.encode()) == set()
 
 
 # What is there is found

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
+from typer.main import get_command
 
 from priorline.cli import context as given
 from priorline.cli.context import Desk, JsonOption, Setup, needed, read_launch, setup_of
@@ -35,7 +36,9 @@ app.add_typer(config_app, name="config")
 def main(arguments: Sequence[str], load_desk: Callable[[], Desk]) -> int:
     """Run one command line; the exit code."""
     try:
-        code = app(list(arguments), standalone_mode=False, obj=Setup(load_desk), prog_name="priorline")
+        # Not by calling `app`: that puts an exception hook in the place of ours, which tells what a bug's message quotes.
+        command = get_command(app)
+        code = command(list(arguments), standalone_mode=False, obj=Setup(load_desk), prog_name="priorline")
     except typer.Exit as ended:
         code = ended.exit_code
     except (typer.Abort, KeyboardInterrupt):
