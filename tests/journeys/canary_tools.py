@@ -6,14 +6,11 @@ import json
 import os
 import threading
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
-
-import psutil
 
 UID_ROOT = "1.2.826.0.1.3680043.8.498."
 STUDY_MARK, SERIES_MARK, SOP_MARK = "7731009144", "8842017355", "9953028466"
@@ -83,8 +80,6 @@ FORMS = {name: forms(text) for name, text in CANARIES.items()}
 
 def canaries_in(content: bytes) -> set[str]:
     """The names of the canaries that stand in `content` in any form."""
-    if not content.strip(b"\0"):
-        return set()
     lower = content.lower()
     return {
         name
@@ -104,24 +99,28 @@ def canaries_below(folder: Path, excluded: Sequence[Path] = ()) -> dict[str, set
         if path.is_symlink():
             content += b"\n" + os.fsencode(path.readlink())
         elif path.is_file():
-            content += b"\n" + path.read_bytes()
+            content += b"\n" + _unless_empty(path.read_bytes())
         hits = canaries_in(content)
         if hits:
             found[name] = hits
     return found
 
 
-@dataclass
+def _unless_empty(content: bytes) -> bytes:
+    """Nothing for room that is only set aside: it is large, and quickly seen to be zeros."""
+    return content if content.strip(b"\0") else b""
+
+
 class Watch:
     """Looks, as long as its context lasts, at what every descendant of the processes told to it is given."""
 
-    arguments: dict[tuple[int, float], set[bytes]] = field(default_factory=dict)
-    environments: dict[tuple[int, float], bytes] = field(default_factory=dict)
-    _roots: list[tuple[psutil.Process, bool]] = field(default_factory=list)
-    _over: threading.Event = field(default_factory=threading.Event)
+    def __init__(self) -> None:
+        self._given: dict[tuple[int, bytes], bytes] = {}
+        self._roots: dict[int, bool] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look_until_over)
 
     def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._look_until_over)
         self._thread.start()
         return self
 
@@ -133,32 +132,44 @@ class Watch:
 
     def add(self, pid: int, *, itself: bool = True) -> None:
         """Watch all that this process starts, and the process itself unless a test gave it canaries."""
-        with contextlib.suppress(psutil.NoSuchProcess):
-            self._roots.append((psutil.Process(pid), itself))
+        self._roots[pid] = itself
 
     def seen(self, part: bytes) -> int:
         """How many processes had `part` among their arguments."""
-        return sum(any(part in one for one in lines) for lines in self.arguments.values())
+        return len({pid for pid, arguments in self._given.copy() if part in arguments})
 
     def found(self) -> dict[str, set[str]]:
         """Canaries in the arguments and the environment of any process, by the process."""
-        found = {}
-        for (pid, started), lines in self.arguments.items():
-            given = b"\n".join(lines) + b"\n" + self.environments.get((pid, started), b"")
-            hits = canaries_in(given)
-            if hits:
-                found[f"process {pid}: {sorted(lines)!r}"] = hits
-        return found
+        looked = {
+            f"process {pid}: {arguments!r}": canaries_in(arguments + b"\n" + environment)
+            for (pid, arguments), environment in self._given.copy().items()
+        }
+        return {process: hits for process, hits in looked.items() if hits}
 
     def _look_until_over(self) -> None:
         while not self._over.wait(POLL_SECONDS):
-            for root, itself in list(self._roots):
-                with contextlib.suppress(psutil.Error):
-                    for one in ((root,) if itself else ()) + tuple(root.children(recursive=True)):
-                        self._look(one)
+            for root, itself in self._roots.copy().items():
+                # A process that was forked has its parent's arguments until it has some of its own.
+                own = b"" if itself else _read(root, "cmdline")
+                for pid in (*[root] * itself, *_descendants(root)):
+                    arguments = _read(pid, "cmdline")
+                    if arguments != own and (pid, arguments) not in self._given:
+                        self._given[pid, arguments] = _read(pid, "environ")
 
-    def _look(self, one: psutil.Process) -> None:
-        with contextlib.suppress(psutil.Error, OSError):
-            key, place = (one.pid, one.create_time()), Path("/proc", str(one.pid))
-            self.arguments.setdefault(key, set()).add((place / "cmdline").read_bytes())
-            self.environments[key] = (place / "environ").read_bytes()
+
+def _read(pid: int, what: str) -> bytes:
+    """What the system tells of a process, nothing where it has ended; it can at any time."""
+    with contextlib.suppress(OSError):
+        return Path("/proc", str(pid), what).read_bytes()
+    return b""
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    """All processes that `pid` started and that run now, and those that they started."""
+    children: list[str] = []
+    with contextlib.suppress(OSError):
+        for task in Path("/proc", str(pid), "task").glob("*/children"):
+            children += task.read_text().split()
+    for child in map(int, children):
+        yield child
+        yield from _descendants(child)

@@ -36,7 +36,7 @@ app.add_typer(config_app, name="config")
 def main(arguments: Sequence[str], load_desk: Callable[[], Desk]) -> int:
     """Run one command line; the exit code."""
     try:
-        # Not by calling `app`: that puts an exception hook in the place of ours, which tells what a bug's message quotes.
+        # Not by calling `app`: its own exception hook would take the place of ours, and tell what a bug quotes.
         command = get_command(app)
         code = command(list(arguments), standalone_mode=False, obj=Setup(load_desk), prog_name="priorline")
     except typer.Exit as ended:
