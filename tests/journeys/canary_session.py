@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from canary_hospitals import BROKEN, FILM, MAIDEN_FILM, MARRIED, PATIENT, Hospitals, image
+from canary_hospitals import BROKEN, DISC, FILM, MAIDEN_FILM, MARRIED, PATIENT, Hospitals, image
 from canary_tools import CONFIRMED, LAUNCHED, NUMBER, REVOKED, Watch
 from journey_tools import DX_IMAGE, hospital, saved, write_config
 from pydicom.encaps import encapsulate
@@ -110,16 +110,16 @@ def until(condition: Callable[[], Any], what: str) -> None:
 class Session:
     """The program as a user has it, with everything it may write into below one folder."""
 
-    def __init__(self, folder: Path, town: Town, watch: Watch) -> None:
+    def __init__(self, folder: Path, hospitals: list[dict[str, Any]], watch: Watch) -> None:
         self.searched, self.apart = folder / "all", folder / "apart"
-        self.town, self.watch = town, watch
+        self.hospitals, self.watch = hospitals, watch
         self.cache, self.state = self.searched / "cache/priorline", self.searched / "data/priorline"
         self.trail = self.state / "audit.jsonl"
         self._told = 0
         for name in ("home", "config/priorline", "cache", "data", "state", "run", "tmp", "told", "work"):
             (self.searched / name).mkdir(mode=0o700, parents=True)
         self.apart.mkdir()
-        write_config(self.searched / "config/priorline/priorline.toml", *town.hospitals(), cache=self.cache)
+        write_config(self.searched / "config/priorline/priorline.toml", *hospitals, cache=self.cache)
 
     def environment(self) -> dict[str, str]:
         """Every place where a program may put something."""
@@ -169,9 +169,16 @@ class Session:
     def numbers_file(self, numbers: str = f'"{NUMBER}" = "{NUMBER}"') -> Path:
         """A configuration in which a hospital has numbers of its own for patients."""
         file = self.apart / "numbers.toml"
-        write_config(file, *self.town.hospitals()[:1])
+        write_config(file, *self.hospitals[:1])
         file.write_text(file.read_text() + f"patient_id = {{ {numbers} }}\n")
         return file
+
+    def disc(self) -> Path:
+        """A folder with a study, as on a disc that somebody brought along."""
+        folder = self.apart / "disc"
+        folder.mkdir()
+        saved(folder, [image(DISC, 1)])
+        return folder
 
     def objects(self) -> set[Path]:
         """The objects that are in the cache now."""

@@ -4,17 +4,12 @@
 when a crash has left something over, and the arguments and the environment of every process that the programs start.
 """
 
-import base64
-import io
 import json
 import os
 import signal
 import stat
-import subprocess
 import sys
-import unicodedata
-from collections.abc import Callable, Iterator
-from urllib.parse import quote
+from collections.abc import Iterator
 
 import pytest
 from canary_hospitals import (
@@ -28,13 +23,11 @@ from canary_hospitals import (
     NAME,
     SHOUTING,
     SLICES,
+    Hospitals,
 )
 from canary_session import PATIENCE, Session, Town, decide_and_take_back, running_town, until
 from canary_tools import (
-    BIRTH_DATE,
-    CANARIES,
     DESCRIPTION,
-    FAMILY,
     NUMBER,
     PINNED,
     SOP_MARK,
@@ -43,9 +36,6 @@ from canary_tools import (
     canaries_below,
     canaries_in,
 )
-
-from priorline.__main__ import load_desk
-from priorline.cli.app import main
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux")
 
@@ -62,17 +52,17 @@ def session(
 ) -> Iterator[Session]:
     # A short name, as the name of a local socket has room for a hundred characters.
     with Watch() as watch:
-        made = Session(tmp_path_factory.mktemp("c"), town, watch)
+        made = Session(tmp_path_factory.mktemp("c"), town.hospitals(), watch)
         for name, value in made.environment().items():
             monkeypatch.setenv(name, value)
         yield made
 
 
 def test_a_patient_is_in_the_audit_trail_and_nowhere_else(
-    session: Session, capfdbinary: pytest.CaptureFixture[bytes]
+    session: Session, town: Town, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     look_around(session)
-    read_while_helpers_crash(session)
+    read_while_helpers_crash(session, town.scripted)
     end_in_the_middle(session)
     # With all that the crashes have left over, before anything can tidy it up.
     assert_leaks_nothing(session)
@@ -98,27 +88,27 @@ def look_around(session: Session) -> None:
     assert timeline.code == 3
     assert timeline.out.count(DESCRIPTION) == 6
     assert all(name in timeline.err for name in (SHOUTING, GARBLED, CHATTY))
-    as_current = session.request(study=CURRENT)
-    assert session.run("timeline", "--request", "-", "--json", stdin=as_current, names=True).code == 3
+    for known_by in (session.request(study=CURRENT), json.dumps({"folder": str(session.disc())})):
+        assert session.run("timeline", "--request", "-", "--json", stdin=known_by, names=True).code == 3
 
 
-def read_while_helpers_crash(session: Session) -> None:
+def read_while_helpers_crash(session: Session, slow: Hospitals) -> None:
     """A window fetches what is read and a prior, while its decoder and its courier are killed."""
     picture = session.apart / "picture.png"
-    asked = session.request(study=CURRENT, compare=FILM)
+    before, asked = session.objects(), session.request(study=CURRENT, compare=FILM)
     line = ("--verbose", "open", "--request", "-", "--screenshot", picture)
     window = session.start(*line, stdin=asked)
-    until(session.objects, "the first images are here")
+    until(lambda: session.objects() - before, "the first images are here")
     window.kill_helper("priorline.work.decoder", signal.SIGKILL)
     window.kill_helper("priorline.work.decoder", signal.SIGSEGV)
     window.kill_helper("priorline.work.courier", signal.SIGKILL)
-    session.town.scripted.open_gate()
+    slow.open_gate()
     # In part, as some hospitals do not answer.
     assert window.process.wait(PATIENCE) == 3
     assert "Segmentation fault" in window.err
-    assert len(session.objects()) == SLICES + 1
+    assert len(session.objects() - before) == SLICES + 1
     assert canaries_in(picture.read_bytes()) == set()
-    session.town.scripted.close_gate()
+    slow.close_gate()
 
 
 def end_in_the_middle(session: Session) -> None:
@@ -145,7 +135,7 @@ def keep_and_clean(session: Session) -> None:
     assert session.run("fetch", BROKEN, names=True).code == 0
     broken = f"{UID_ROOT}{SOP_MARK}.6.1"
     assert session.run("render", "--instance", broken, "-o", session.apart / "broken.png", names=True).code == 1
-    assert session.run("cache", "list", "--json", names=True).out.count(DESCRIPTION) == 6
+    assert session.run("cache", "list", "--json", names=True).out.count(DESCRIPTION) == 7
     for command in (("list", "--anonymous"), ("stats",), ("verify", "--json", "--repair"), ("verify",)):
         assert session.run("cache", *command).code == 0
     assert session.run("cache", "pin", CURRENT, "--reason", PINNED, names=True).code == 0
@@ -189,134 +179,3 @@ def assert_trail_names_and_is_its_owners(session: Session) -> None:
     assert named <= canaries_in(session.trail.read_bytes())
     assert stat.S_IMODE(session.trail.stat().st_mode) == 0o600
     assert stat.S_IMODE(session.trail.parent.stat().st_mode) == 0o700
-
-
-# What is said of a launch that is wrong in the place where the patient stands
-
-ONE, TWO = f"priorlin://open?patientID={NUMBER}", f"priorline://open?patientID={NUMBER}&patientID={NAME}"
-WRONG = [
-    f'{{"patientID": "{NUMBER}", "patient_id": "{NUMBER}0"}}',
-    f'{{"patientID": ["{NUMBER}"]}}',
-    f'{{"patientID": "{NUMBER}", "birthDate": "{BIRTH_DATE}7"}}',
-    f'{{"patientID": "{NUMBER}*"}}',
-    f'{{"patientID": "{NUMBER}", "sex": "{NAME}"}}',
-    f'{{"patientID": "{NUMBER}", "name": "{NAME}"',
-    f'{{"study": "{CURRENT}x"}}',
-    ONE,
-    TWO,
-]
-
-
-def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    assert main(arguments, load_desk) == 2
-    return "".join(capsys.readouterr())
-
-
-@pytest.mark.parametrize("asked", WRONG)
-@pytest.mark.parametrize("given", [True, False], ids=["argument", "standard input"])
-def test_a_wrong_request_is_not_repeated(
-    asked: str, given: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO(asked))
-    told = complaint(["timeline", "--request", asked if given else "-"], capsys)
-    assert canaries_in(told.encode()) == set()
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        ("--patient-id", f"{NUMBER}*"),
-        ("--patient-id", "1", "--birth-date", f"{BIRTH_DATE}7"),
-        ("--patient-id", "1", "--name", "de", FAMILY),
-        ("--study", f"{CURRENT}x"),
-    ],
-)
-def test_a_wrong_argument_that_names_somebody_is_not_repeated(
-    given: tuple[str, ...], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert canaries_in(complaint(["timeline", *given], capsys).encode()) == set()
-
-
-@pytest.mark.parametrize(
-    "numbers", [f'"{NUMBER}" = "1", "{NUMBER}" = "2"', f'"{NUMBER}" = 1', f'"{NUMBER}" = "{NUMBER}', f'"{NUMBER}"']
-)
-def test_a_wrong_table_of_numbers_is_not_repeated(
-    session: Session, numbers: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    told = complaint(["--config", str(session.numbers_file(numbers)), "config", "check"], capsys)
-    assert "numbers.toml" in told
-    assert canaries_in(told.encode()) == set()
-
-
-# What is there is found
-
-ENCODED: dict[str, Callable[[str], bytes]] = {
-    "UTF-8": str.encode,
-    "capitals": lambda text: text.upper().encode(),
-    "Latin-1": lambda text: text.encode("latin-1"),
-    "UTF-16": lambda text: text.encode("utf-16-le"),
-    "UTF-16, the other way": lambda text: text.encode("utf-16-be"),
-    "decomposed": lambda text: unicodedata.normalize("NFD", text).encode(),
-    "hexadecimal": lambda text: text.encode().hex().upper().encode(),
-    "base64": lambda text: base64.b64encode(text.encode()),
-    "base64, inside": lambda text: base64.b64encode(b"x" + text.encode() + b"yz"),
-    "base64, further inside": lambda text: base64.b64encode(b"xy" + text.encode() + b"y"),
-    "JSON": lambda text: json.dumps({"a": text}).encode(),
-    "URL": lambda text: quote(text).encode(),
-    "Python": lambda text: ascii([text]).encode(),
-}
-
-
-@pytest.mark.parametrize("form", ENCODED)
-@pytest.mark.parametrize("name", CANARIES)
-def test_every_canary_is_found_in_every_form(name: str, form: str) -> None:
-    planted = b"\0\xff before " + ENCODED[form](CANARIES[name]) + b" after \x80"
-    assert name in canaries_in(planted)
-
-
-@pytest.mark.parametrize(
-    "place",
-    [
-        "cache/priorline/index.sqlite-journal",
-        "cache/priorline/incoming/0/1.part",
-        "cache/priorline/objects/0/1.obj",
-        "config/priorline/priorline.toml",
-        "data/priorline/links.sealed",
-        "data/priorline/audit.jsonl.head",
-        "state/log/priorline.log",
-        "run/any",
-        "tmp/any",
-        "told/01.err",
-        "home/.anything",
-        "work/core",
-        f"tmp/{FAMILY}/empty",
-    ],
-)
-def test_a_canary_in_any_place_is_found(session: Session, place: str) -> None:
-    assert canaries_below(session.searched, [session.trail]) == {}
-    file = session.searched / place
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(b"" if FAMILY in place else os.urandom(100) + FAMILY.encode("latin-1"))
-    assert canaries_below(session.searched, [session.trail]) == {
-        str(path.relative_to(session.searched)): {"family name"}
-        for path in (file, *file.parents)
-        if path == file or FAMILY in path.name
-    }
-
-
-@pytest.mark.parametrize("where", ["argument", "environment"])
-def test_a_canary_that_a_process_is_given_is_found(session: Session, where: str) -> None:
-    inner = "import sys; sys.stdin.read()"
-    outer = (
-        "import os, subprocess, sys; name = sys.stdin.readline().strip(); "
-        f"line = [sys.executable, '-c', {inner!r}] + [name] * {where == 'argument'}; "
-        f"given = dict.fromkeys(['NAME'] * {where == 'environment'}, name); "
-        "subprocess.run(line, env={**os.environ, **given})"
-    )
-    with subprocess.Popen([sys.executable, "-c", outer], stdin=subprocess.PIPE) as process:
-        session.watch.add(process.pid)
-        assert process.stdin is not None
-        process.stdin.write(f"{FAMILY}\n".encode())
-        process.stdin.flush()
-        until(session.watch.found, "it is found")
-    assert set.union(*session.watch.found().values()) == {"family name"}
