@@ -5,6 +5,7 @@ from typing import cast
 
 from priorline.cli.app import main as run_command_line
 from priorline.cli.context import Desk
+from priorline.work.own_process import crash_in_silence
 
 
 def load_desk() -> Desk:
@@ -16,6 +17,7 @@ def load_desk() -> Desk:
 
 def main() -> None:
     """Entry point; exits with the command's code."""
+    crash_in_silence()
     sys.exit(run_command_line(sys.argv[1:], load_desk))
 
 

@@ -202,7 +202,9 @@ def _parse_toml(text: str, source: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
-        raise ConfigError(f"{source}: not valid TOML: {problem}") from problem
+        # A key that stands twice can be a patient's number, below `patient_id`; line and column tell which one.
+        told = re.sub(r"(table key) .* \(", r"\1 (", str(problem))
+        raise ConfigError(f"{source}: not valid TOML: {told}") from problem
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

@@ -9,12 +9,15 @@ from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
+from typer.main import get_command
 
 from priorline.cli import context as given
 from priorline.cli.context import Desk, JsonOption, Setup, needed, read_launch, setup_of
 from priorline.cli.groups import audit_app, cache_app, config_app, hospitals_app
 from priorline.cli.output import NOTHING, OK, WRONG_USE, say
 from priorline.errors import EnvironmentFault, UsageError
+
+EXTRA = "Got unexpected extra argument(s)"
 
 app = typer.Typer(
     name="priorline",
@@ -33,7 +36,9 @@ app.add_typer(config_app, name="config")
 def main(arguments: Sequence[str], load_desk: Callable[[], Desk]) -> int:
     """Run one command line; the exit code."""
     try:
-        code = app(list(arguments), standalone_mode=False, obj=Setup(load_desk), prog_name="priorline")
+        # Not by calling `app`: its own exception hook would take the place of ours, and tell what a bug quotes.
+        command = get_command(app)
+        code = command(list(arguments), standalone_mode=False, obj=Setup(load_desk), prog_name="priorline")
     except typer.Exit as ended:
         code = ended.exit_code
     except (typer.Abort, KeyboardInterrupt):
@@ -55,7 +60,9 @@ def main(arguments: Sequence[str], load_desk: Callable[[], Desk]) -> int:
 def _sentence(problem: Exception) -> str:
     """The parser keeps the sentence of its own complaints in a method."""
     written = getattr(problem, "format_message", None)
-    return str(written() if written else problem)
+    told = str(written() if written else problem)
+    # What is left over is, most of all, the second half of a name that was not put in quotes.
+    return f"{EXTRA}; put what has spaces in it in quotes." if told.startswith(EXTRA) else told
 
 
 @app.callback(invoke_without_command=True)

@@ -73,7 +73,14 @@ def _read_request(request: str) -> str:
     try:
         return sys.stdin.read() if request == "-" else Path(request).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as problem:
-        raise UsageError(f"The request {request} cannot be read.") from problem
+        raise UsageError(_unreadable(request)) from problem
+
+
+def _unreadable(request: str) -> str:
+    """Names a file; what is a request itself, in another spelling than ours, names a patient and is not repeated."""
+    if any(mark in request for mark in "?={"):
+        return "The request is neither a file nor a priorline:// URL; JSON goes to standard input, with --request -."
+    return f"The request {request} cannot be read."
 
 
 def needed(launch: Launch | None) -> Launch:

@@ -1,4 +1,4 @@
-"""How a helper process behaves: a crash leaves nothing of a patient behind, and it ends with its window."""
+"""How our processes behave: a crash leaves nothing of a patient behind, and a helper ends with its window."""
 
 import contextlib
 import faulthandler
@@ -18,11 +18,20 @@ def settle_in() -> None:
     # Ctrl+C reaches the whole process group; the window ends its helpers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.umask(0o077)
-    _limit()
-    sys.excepthook = _tell_without_values
-    threading.excepthook = lambda told: _tell_without_values(told.exc_type, told.exc_value, told.exc_traceback)
+    crash_in_silence()
+    _limit_memory()
     if sys.stderr is not None:
         faulthandler.enable()
+
+
+def crash_in_silence() -> None:
+    """To be called first in every process: no core dump, which would hold pixels and names; no values in traces."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sys.excepthook = _tell_without_values
+    threading.excepthook = lambda told: _tell_without_values(told.exc_type, told.exc_value, told.exc_traceback)
 
 
 def end_at(seconds: float) -> None:
@@ -31,13 +40,12 @@ def end_at(seconds: float) -> None:
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def _limit() -> None:
-    """No core dump, which would hold pixels and names; no more memory than pictures need."""
+def _limit_memory() -> None:
+    """No more memory than pictures need."""
     if sys.platform == "win32":
         return
     import resource
 
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Not every system lets address space be limited.
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
