@@ -250,8 +250,8 @@ class WatchedSocket(AssociationSocket):
         if sock is not None:
             if isinstance(sock, ssl.SSLSocket) and self._is_connected:
                 # Says that nothing was cut off (RFC 8446 6.1), without waiting for the same.
-                sock.setblocking(False)
                 with suppress(OSError, ValueError):
+                    sock.setblocking(False)
                     sock.unwrap()
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)

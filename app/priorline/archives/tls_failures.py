@@ -11,7 +11,7 @@ _FOREIGN = "its certificate is not from the authority in tls.ca; check that file
 _LONE = "its certificate is signed by itself alone; name it in tls.ca if its IT department confirms that it is theirs"
 _ELSEWHERE = "its certificate is for another host than {host}; check host, or pin its key with tls.pins"
 _REVOKED = "its certificate was revoked; ask its IT department"
-_LIST = "the revocation list in tls.crl is out of date or of another authority; ask its IT department for the new one"
+_LIST = "its certificate cannot be looked up: the revocation list in tls.crl is old or foreign; get the newest one"
 _WEAK = "its certificate, or that of its authority, is too weak (SHA-1 or a short key); ask its IT department"
 _UNPINNED = "its key is not one of those in tls.pins; ask its IT department whether it was changed"
 # By the X509_V_ERR_* of OpenSSL.
@@ -55,6 +55,8 @@ _NOT_SAFE = {
     "WRONG_SIGNATURE_TYPE": _NO_METHOD,
     "WRONG_VERSION_NUMBER": _CLEAR,
     "RECORD_LAYER_FAILURE": _CLEAR,
+    "PACKET_LENGTH_TOO_LONG": _CLEAR,
+    "UNEXPECTED_MESSAGE": _CLEAR,
 }
 _OUR_CERTIFICATE = {
     "SSLV3_ALERT_BAD_CERTIFICATE",
