@@ -46,9 +46,7 @@ def secured(peer: DicomPeer, *, host: str = "127.0.0.1", **settings: object) -> 
     return replace(peer, host=host, tls=client_context(Tls(**texts)))  # type: ignore[arg-type]
 
 
-def over_tls(
-    context: ssl.SSLContext, script: Callable[[socket.socket], None]
-) -> Callable[[socket.socket], None]:
+def over_tls(context: ssl.SSLContext, script: Callable[[socket.socket], None]) -> Callable[[socket.socket], None]:
     """A script for `peers.raw` that shakes hands first, and reads until the other side has gone."""
 
     def serve(connection: socket.socket) -> None:

@@ -178,7 +178,13 @@ def test_it_is_refused_by_a_sentence_of_its_own_and_told_nothing(name: str, auth
 
 
 def test_the_sentences_of_different_reasons_differ() -> None:
-    alike = {"wrong CA of the same name", "a name only in the subject", "foreign list", "short key", "only another pin"}
+    alike = {
+        "wrong CA of the same name",
+        "a name only in the subject",
+        "foreign list",
+        "short key",
+        "only another pin",
+    }
     different = {name: case.says for name, case in CASES.items() if name not in alike and "pinned" not in name}
     assert len({*different.values()}) == len(different) - 2, "only TLS 1.2 and 1.3 say the same"
 
