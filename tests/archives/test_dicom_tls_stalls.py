@@ -1,4 +1,4 @@
-"""Peers that fall silent, drip or are given up inside TLS: each ends by its deadline, or at once when nobody waits."""
+"""Peers that fall silent, drip or are given up inside TLS: each ends by its deadline, or when nobody waits."""
 
 import socket
 import threading
