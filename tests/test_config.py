@@ -26,7 +26,10 @@ WRONG = [
     ),
     (FOLDER + "ip = 1", f'unknown key "hospital "A".ip"; {HOSPITAL_KEYS}'),
     ("[[hospital]]\nip = 1", f'unknown key "hospital number 1.ip"; {HOSPITAL_KEYS}'),
-    (FOLDER + "tls = { file = '' }", 'unknown key "hospital "A".tls.file"; allowed are ca, certificate, key, pins, crl'),
+    (
+        FOLDER + "tls = { file = '' }",
+        'unknown key "hospital "A".tls.file"; allowed are ca, certificate, key, pins, crl',
+    ),
     # A choice of words lists them all.
     ("[workstation]\nlanguage = 'fr'", 'workstation.language: allowed are "en", "nl", ""'),
     ("[cache]\nkey = 'x'", 'cache.key: allowed are "auto", "keyring", "file", "session"'),
