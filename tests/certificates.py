@@ -48,15 +48,18 @@ def new_key(rsa_bits: int = 0) -> Key:
 
 
 class Authority:
-    """Who signs certificates; its own is in `file`, its revocation list is written by `revoke`."""
+    """Who signs certificates; its own is in `file`, signed by `above` or by itself, and `revoke` writes its list."""
 
-    def __init__(self, folder: Path, name: str = "Test authority", rsa_bits: int = 0) -> None:
+    def __init__(
+        self, folder: Path, name: str = "Test authority", rsa_bits: int = 0, above: "Authority | None" = None
+    ) -> None:
         self._folder, self._name = folder, _named(name)
         self._key = new_key(rsa_bits)
         mark = x509.BasicConstraints(ca=True, path_length=None)
-        own = _builder(self._name, self._key, VALID).issuer_name(self._name).add_extension(mark, critical=True)
+        signer = above or self
+        own = _builder(self._name, self._key, VALID).issuer_name(signer._name).add_extension(mark, critical=True)
         self.file = folder / f"authority-{next(_numbers)}.pem"
-        self.file.write_bytes(own.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        self.file.write_bytes(own.sign(signer._key, hashes.SHA256()).public_bytes(Encoding.PEM))
 
     def issue(
         self,

@@ -144,13 +144,14 @@ def _passing(near: socket.socket, far: socket.socket, heard: bytearray) -> list[
     both = threading.Barrier(2)
 
     def run(source: socket.socket, target: socket.socket, record: bytearray) -> None:
+        # An end of one direction leaves the other open, on which a last word may be under way.
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 record += data
-                target.sendall(data)
-        for end in (source, target):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):
+                    target.sendall(data)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
         if both.wait() == 0:
             near.close()
             far.close()

@@ -1,6 +1,8 @@
 """Who is not provably the hospital is told nothing: each reason has its sentence; nothing falls back to clear."""
 
+import socket
 import ssl
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +15,7 @@ import tls_peers
 from certificates import EXPIRED, FUTURE, Authority, Issued, new_key
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
 from priorline.archives.dicom import DicomArchive
+from priorline.archives.tls import ClientContext
 from priorline.errors import ArchiveBroken, ArchiveError, ArchiveNotTrusted, ArchiveRefused, ArchiveUnreachable
 
 V = ssl.TLSVersion
@@ -249,6 +252,29 @@ def test_a_plain_hospital_is_told_nothing_of_tls(authority: Authority) -> None:
         DicomArchive(peer).echo()
 
 
+def test_what_the_peer_said_before_it_left_is_read_when_we_cannot_send_any_more(authority: Authority) -> None:
+    """In TLS 1.3 it may be gone before we say our first word."""
+    gone = threading.Event()
+
+    class Slow(ClientContext.sslsocket_class):  # type: ignore[misc, name-defined]
+        def do_handshake(self, block: bool = False) -> None:
+            super().do_handshake(block)
+            assert gone.wait(peers.START_SECONDS)
+
+    def refusing(connection: socket.socket) -> None:
+        context = tls_peers.server(authority.issue(), authority)
+        with pytest.raises(ssl.SSLError):
+            context.wrap_socket(connection, server_side=True)
+        gone.set()
+
+    with peers.raw(refusing) as peer:
+        asked = tls_peers.secured(peer, ca=authority.file)
+        assert asked.tls is not None
+        asked.tls.sslsocket_class = Slow
+        with pytest.raises(ArchiveRefused, match="wants a certificate of this workstation"):
+            DicomArchive(asked).echo()
+
+
 # --- pins
 
 
@@ -289,6 +315,13 @@ def test_a_pinned_key_needs_no_name(authority: Authority) -> None:
 def test_a_self_signed_certificate_named_as_authority_is_accepted(authority: Authority, tmp_path: Path) -> None:
     lone = authority.issue(alone=True)
     assert answers(lone, ca=lone.certificate)
+
+
+def test_an_authority_below_another_is_enough_and_trusts_nobody_beside_it(authority: Authority) -> None:
+    below = Authority(authority.file.parent, "Authority of the archive", above=authority)
+    assert answers(below.issue(), ca=below.file)
+    with pytest.raises(ArchiveNotTrusted, match="not from the authority"):
+        answers(authority.issue(), ca=below.file)
 
 
 def test_a_list_without_the_certificate_lets_it_pass(authority: Authority) -> None:

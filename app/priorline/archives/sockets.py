@@ -203,6 +203,10 @@ class WatchedSocket(AssociationSocket):
     def _count(self, sock: socket.socket, received: int) -> None:
         self._heard = True
         self._watch.count(received)
+        self._acknowledge(sock)
+
+    @staticmethod
+    def _acknowledge(sock: socket.socket) -> None:
         # Peers with Nagle's algorithm wait up to 40 ms for the acknowledgement; Linux forgets the option after use.
         if hasattr(socket, "TCP_QUICKACK"):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
@@ -217,6 +221,9 @@ class WatchedSocket(AssociationSocket):
                 except TimeoutError:
                     if not self._watch.check():
                         raise
+            if not self._heard:
+                # The tickets of TLS 1.3 come first, unseen here, and the answer waits for their acknowledgement.
+                self._acknowledge(self._open())
         except OSError as problem:
             self._blame(self._last_words() or problem)
             self.event_queue.put("Evt17")
