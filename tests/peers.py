@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import socket
+import ssl
 import struct
 import subprocess
 import threading
@@ -89,7 +90,7 @@ def orthanc(folder: Path, **options: Any) -> Iterator[DicomPeer]:
     }
     file = folder / "orthanc.json"
     file.write_text(json.dumps(configuration))
-    with _running(["Orthanc", str(file)], folder, port):
+    with running(["Orthanc", str(file)], folder, port):
         yield peer(port)
 
 
@@ -104,12 +105,13 @@ def dcmqrscp(folder: Path) -> Iterator[DicomPeer]:
         f"HostTable BEGIN\nHostTable END\nVendorTable BEGIN\nVendorTable END\n"
         f"AETable BEGIN\n{CALLED} {storage} RW (500, 1024mb) ANY\nAETable END\n"
     )
-    with _running(["dcmqrscp", "-c", str(file)], folder, port):
+    with running(["dcmqrscp", "-c", str(file)], folder, port):
         yield peer(port)
 
 
 @contextlib.contextmanager
-def _running(command: list[str], folder: Path, port: int) -> Iterator[None]:
+def running(command: list[str], folder: Path, port: int) -> Iterator[None]:
+    """A process that listens on `port` and writes what it has to say into `folder`."""
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
         try:
@@ -151,6 +153,7 @@ def scripted(
     handlers: list[tuple[Any, Callable[..., Any]]],
     services: tuple[str, ...] = (STUDY_FIND, STUDY_GET, VERIFICATION),
     storage: tuple[str, ...] = (CT_IMAGE,),
+    tls: ssl.SSLContext | None = None,
     **settings: Any,
 ) -> Iterator[DicomPeer]:
     """A pynetdicom SCP with these event handlers; `settings` are attributes of its AE."""
@@ -162,7 +165,7 @@ def scripted(
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 5
     for name, value in settings.items():
         setattr(entity, name, value)
-    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers, ssl_context=tls)
     assert server is not None
     # pynetdicom leaves a socket open for the garbage collector when its peer has gone first.
     with unittest.mock.patch.object(AssociationSocket, "_shutdown_socket", _shut):

@@ -26,7 +26,10 @@ WRONG = [
     ),
     (FOLDER + "ip = 1", f'unknown key "hospital "A".ip"; {HOSPITAL_KEYS}'),
     ("[[hospital]]\nip = 1", f'unknown key "hospital number 1.ip"; {HOSPITAL_KEYS}'),
-    (FOLDER + "tls = { file = '' }", 'unknown key "hospital "A".tls.file"; allowed are ca, certificate, key'),
+    (
+        FOLDER + "tls = { file = '' }",
+        'unknown key "hospital "A".tls.file"; allowed are ca, certificate, key, pins, crl',
+    ),
     # A choice of words lists them all.
     ("[workstation]\nlanguage = 'fr'", 'workstation.language: allowed are "en", "nl", ""'),
     ("[cache]\nkey = 'x'", 'cache.key: allowed are "auto", "keyring", "file", "session"'),
@@ -65,6 +68,12 @@ WRONG = [
     ("[cache]\nmax_age = '99999999 d'", 'cache.max_age: "99999999 d" is not an age'),
     ("cache = 1", "cache: allowed is a table with directory, max_size"),
     (FOLDER + "tls = 1", 'hospital "A".tls: allowed is a table with ca, certificate, key'),
+    (FOLDER + "tls = { pins = 'x' }", 'hospital "A".tls.pins: allowed is a list, each the SHA-256 of a public key'),
+    (FOLDER + "tls = { pins = ['x'] }", 'hospital "A".tls.pins[0]: allowed is the SHA-256 of a public key in base64'),
+    (
+        "[[hospital]]\nname = 'A'\nprotocol = 'dicomweb'\nurl = 'http://x'\ntls = { ca = 'x' }",
+        'hospital "A".url: has to begin with https://, because tls is configured',
+    ),
     (FOLDER + "patient_id = 1", 'hospital "A".patient_id: allowed is a table of texts in quotes'),
     (FOLDER + "patient_id = { '999990007' = 1 }", 'hospital "A".patient_id: allowed is a table of texts in quotes'),
     ("hospital = 1", "hospital: allowed is one [[hospital]] table for each hospital"),

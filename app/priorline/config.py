@@ -20,6 +20,8 @@ AE_ALLOWED = "1 to 16 ASCII characters without a backslash"
 AeTitle = Annotated[str, Meta(min_length=1, max_length=16, pattern=AE_PATTERN, description=AE_ALLOWED)]
 PeerTitle = Annotated[str, Meta(max_length=16, pattern=f"{AE_PATTERN}|^$", description=AE_ALLOWED)]
 Port = Annotated[int, Meta(ge=0, le=65535, description="a whole number from 0 to 65535")]
+PIN_ALLOWED = 'the SHA-256 of a public key in base64, written "sha256//…="'
+Pin = Annotated[str, Meta(pattern=r"^sha256//[A-Za-z0-9+/]{43}=$", description=PIN_ALLOWED)]
 _SIZE_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _AGE_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _LARGEST_SIZE = 10**18
@@ -76,11 +78,22 @@ class CacheSettings(Section, frozen=True):
 
 
 class Tls(Section, frozen=True):
-    """Certificate files of one hospital."""
+    """How one hospital and we prove who we are: PEM files, and pins of its keys; all empty is no TLS.
+
+    `ca` issued the hospital's certificate, `crl` tells which ones it took back; `certificate` and `key` are ours.
+    With `pins` the key decides instead of the host's name, and alone where there is no `ca`.
+    """
 
     ca: str = ""
     certificate: str = ""
     key: str = ""
+    pins: tuple[Pin, ...] = ()
+    crl: str = ""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is configured, so that nothing may go in clear."""
+        return self != Tls()
 
 
 Deadline = Annotated[
@@ -127,6 +140,15 @@ class HospitalSettings(Section, frozen=True):
             raise ValueError(f'protocol "{self.protocol}" needs {" and ".join(missing)}')
         if self.protocol == "dicomweb" and not self.url.startswith(("https://", "http://")):
             raise ValueError("url: has to begin with https:// or http://")
+        if self.protocol == "dicomweb" and self.tls.wanted and not self.encrypted:
+            raise ValueError("url: has to begin with https://, because tls is configured")
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether it is spoken to by TLS; a folder, where nothing is spoken, is not."""
+        if self.protocol == "dicomweb":
+            return self.url.startswith("https://")
+        return self.protocol == "dicom" and self.tls.wanted
 
 
 class Settings(Section, frozen=True):
@@ -258,10 +280,10 @@ def _name_place(where: str, table: dict[str, Any]) -> str:
 def _kind_at(where: str) -> Any:
     """The type that the settings have for a path."""
     kind: Any = Settings
-    for key in re.sub(r"\[[^]]*\]", "", where).split(".") if where else ():
+    for key, number in re.findall(r"([^.\[]+)(\[[^]]*\])?", where):
         kind = get_type_hints(kind, include_extras=True)[key]
-        if where.startswith("hospital[") and get_origin(kind) is tuple:
-            kind = HospitalSettings
+        if number and get_origin(kind) is tuple:
+            kind = get_args(kind)[0]
     return kind
 
 
@@ -273,5 +295,7 @@ def _allowed(kind: Any) -> str:
         return f"allowed are {', '.join(json.dumps(choice) for choice in get_args(kind))}"
     if get_origin(kind) is Annotated:
         return f"allowed is {get_args(kind)[1].description}"
+    if get_origin(kind) is tuple and get_origin(get_args(kind)[0]) is Annotated:
+        return f"allowed is a list, each {get_args(get_args(kind)[0])[1].description}"
     words = {str: "text in quotes", bool: "true or false", tuple: "one [[hospital]] table for each hospital"}
     return f"allowed is {words.get(get_origin(kind) or kind, 'a table of texts in quotes')}"

@@ -6,6 +6,7 @@
     └── EnvironmentFault          the world outside is not as wished; a person can mend it
         ├── ArchiveError          an archive and what it did
         │   ├── ArchiveUnreachable    no connection
+        │   ├── ArchiveNotTrusted     not provably who it should be, or not safely encrypted
         │   ├── ArchiveTimedOut       connected, then silent
         │   ├── ArchiveRefused        said no (association or status)
         │   └── ArchiveBroken         answered what the protocol does not allow
@@ -45,6 +46,10 @@ class ArchiveError(EnvironmentFault):
 
 class ArchiveUnreachable(ArchiveError):
     """No connection to the archive."""
+
+
+class ArchiveNotTrusted(ArchiveError):
+    """The archive is not provably the right one, or offers no safe encryption; it was told nothing."""
 
 
 class ArchiveTimedOut(ArchiveError):

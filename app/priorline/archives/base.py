@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from priorline.archives.tls import ClientContext
 from priorline.domain.patient import Patient
 from priorline.domain.study import SeriesAnswer, StudyAnswer
 
@@ -17,8 +18,9 @@ IMPLEMENTATION_VERSION_NAME = "PRIORLINE_0"
 class Timeouts:
     """Limits in seconds for one association.
 
-    `connect` is for TCP, `acse` for the answer to the association request. `progress` is the longest time in which
-    nothing useful may come; a trickle of bytes is nothing. `query` bounds one whole query.
+    `connect` is for TCP, `acse` for agreeing on encryption and the answer to the association request together.
+    `progress` is the longest time in which nothing useful may come; a trickle of bytes is nothing. `query` bounds one
+    whole query.
     """
 
     connect: float = 5.0
@@ -32,7 +34,8 @@ class DicomPeer:
     """A DICOM node of a hospital: whom to call, how many associations it stands at once and how long to wait.
 
     `name` is the hospital as the user sees it; `patient_id_issuer` issues the numbers that come without an issuer;
-    `rows_max` answers are taken of one search; `retrieve` is "auto", "c-get" or "c-move", as configured.
+    `rows_max` answers are taken of one search; `retrieve` is "auto", "c-get" or "c-move", as configured. With `tls`
+    nothing is sent to it in clear.
     """
 
     name: str
@@ -45,6 +48,7 @@ class DicomPeer:
     patient_id_issuer: str = ""
     rows_max: int = 2000
     retrieve: str = "auto"
+    tls: ClientContext | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,10 +190,13 @@ def _failure(peer: DicomPeer, watch: Watch) -> ArchiveError | Cancelled:
     name, where, limits = peer.name, f"{peer.host}, port {peer.port}", peer.timeouts
     if watch.fault is Fault.CANCELLED:
         return Cancelled()
+    if watch.error is not None:
+        return watch.error
     if watch.fault is Fault.UNREACHABLE:
         return ArchiveUnreachable(f"{name} cannot be reached at {where}; check the network and whether it runs.")
     silences = {
         Fault.CONNECT_SILENT: f"{name} did not answer at {where} within {limits.connect:g} s; check the network.",
+        Fault.TLS_SILENT: f"{name} agreed on no encryption within {limits.acse:g} s; check that its port speaks TLS.",
         Fault.ACSE_SILENT: f"{name} took the connection, but said nothing for {limits.acse:g} s; try again later.",
         Fault.STALLED: f"{name} stopped answering: nothing came for {limits.progress:g} s; try again later.",
         Fault.TOO_SLOW: f"{name} did not finish its answer within {limits.query:g} s; try again later.",

@@ -9,6 +9,7 @@ import logging
 import queue
 import select
 import socket
+import ssl
 import struct
 from contextlib import suppress
 from typing import Any
@@ -20,6 +21,8 @@ from pynetdicom.association import Association
 from pynetdicom.fsm import InvalidEventError
 from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
+from priorline.archives.base import DicomPeer
+from priorline.archives.tls_failures import failure
 from priorline.archives.watch import Fault, Watch
 
 PDU_LENGTH = 131072
@@ -59,11 +62,15 @@ logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
 
 
 class WatchedSocket(AssociationSocket):
-    """A transport connection that obeys a watch, bounds each PDU, reads ahead and acknowledges at once."""
+    """A transport connection that obeys a watch, bounds each PDU, reads ahead and acknowledges at once.
 
-    def __init__(self, assoc: Association, watch: Watch, address: AddressInformation, acse_timeout: float) -> None:
-        self._watch, self._acse_timeout = watch, acse_timeout
+    With the peer's `tls` it counts as connected when that is agreed and verified, and nothing is sent before.
+    """
+
+    def __init__(self, assoc: Association, watch: Watch, peer: DicomPeer, address: AddressInformation) -> None:
+        self._watch, self._peer = watch, peer
         self._ahead = bytearray()
+        self._heard = False
         super().__init__(assoc, address=address)
 
     def connect(self, primitive: T_CONNECT) -> None:
@@ -92,8 +99,41 @@ class WatchedSocket(AssociationSocket):
             return False
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(POLL)
-        self._watch.phase(Fault.ACSE_SILENT, self._acse_timeout)
+        self._watch.phase(Fault.ACSE_SILENT, self._peer.timeouts.acse)
+        return self._peer.tls is None or self._encrypted(sock, self._peer.tls)
+
+    def _encrypted(self, sock: socket.socket, context: ssl.SSLContext) -> bool:
+        self._watch.expect(Fault.TLS_SILENT)
+        try:
+            # It takes the descriptor over.
+            self.socket = secure = context.wrap_socket(
+                sock, server_hostname=self._peer.host, do_handshake_on_connect=False
+            )
+            while not self._shook_hands(secure):
+                if not self._watch.check():
+                    return False
+        except OSError as problem:
+            self._blame(problem)
+            return False
+        self._watch.expect(Fault.ACSE_SILENT)
         return True
+
+    @staticmethod
+    def _shook_hands(secure: ssl.SSLSocket) -> bool:
+        """Whether it is done; False after one wait."""
+        try:
+            secure.do_handshake()
+        except TimeoutError:
+            return False
+        return True
+
+    def _blame(self, problem: OSError) -> None:
+        """Note what TLS did not like; once the peer has said something, it is not TLS."""
+        context, sock = self._peer.tls, self.socket
+        if context is None or self._heard:
+            return
+        agreed = isinstance(sock, ssl.SSLSocket) and sock.cipher() is not None
+        self._watch.fail(Fault.NOT_ENCRYPTED, failure(self._peer.name, self._peer.host, context, problem, agreed))
 
     @property
     def ready(self) -> bool:
@@ -110,10 +150,12 @@ class WatchedSocket(AssociationSocket):
                 if closing or not self._watch.check():
                     return False
                 continue
-            except OSError:
+            except OSError as problem:
+                self._blame(problem)
                 self.event_queue.put("Evt17")
                 return False
             if not more:
+                self._blame(ConnectionError())
                 break
             self._ahead += more
             self._count(sock, len(more))
@@ -162,7 +204,12 @@ class WatchedSocket(AssociationSocket):
         return buffer
 
     def _count(self, sock: socket.socket, received: int) -> None:
+        self._heard = True
         self._watch.count(received)
+        self._acknowledge(sock)
+
+    @staticmethod
+    def _acknowledge(sock: socket.socket) -> None:
         # Peers with Nagle's algorithm wait up to 40 ms for the acknowledgement; Linux forgets the option after use.
         if hasattr(socket, "TCP_QUICKACK"):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
@@ -177,8 +224,24 @@ class WatchedSocket(AssociationSocket):
                 except TimeoutError:
                     if not self._watch.check():
                         raise
-        except OSError:
+            if not self._heard:
+                # The tickets of TLS 1.3 come first, unseen here, and the answer waits for their acknowledgement.
+                self._acknowledge(self._open())
+        except OSError as problem:
+            self._blame(self._last_words() or problem)
             self.event_queue.put("Evt17")
+
+    def _last_words(self) -> OSError | None:
+        """What the peer said as it left: in TLS 1.3 it judges our certificate when for us all is agreed."""
+        if self._peer.tls is None or self._heard or self._watch.fault:
+            return None
+        try:
+            self._open().recv(1)
+        except TimeoutError:
+            return None
+        except OSError as problem:
+            return problem
+        return None
 
     def _open(self) -> socket.socket:
         if self.socket is None:
@@ -187,7 +250,7 @@ class WatchedSocket(AssociationSocket):
 
     def hang_up(self) -> None:
         """Tell the peer that it is over, if it still listens, and free the socket."""
-        if self.socket is not None:
+        if self.socket is not None and self._is_connected:
             with suppress(OSError):
                 self.socket.send(A_ABORT)
         self._shutdown_socket()
@@ -195,6 +258,11 @@ class WatchedSocket(AssociationSocket):
     def _shutdown_socket(self) -> None:
         sock = self.socket
         if sock is not None:
+            if isinstance(sock, ssl.SSLSocket) and self._is_connected:
+                # Says that nothing was cut off (RFC 8446 6.1), without waiting for the same.
+                with suppress(OSError, ValueError):
+                    sock.setblocking(False)
+                    sock.unwrap()
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
             sock.close()

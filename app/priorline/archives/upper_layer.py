@@ -213,7 +213,7 @@ class WatchedAssociation(Association):
         self.acse = _Negotiation(self)
         self.dul: _Provider = _Provider(self, watch)
         self.dimse = MessageProvider(self, _Inbox(self.dul, self._is_over))
-        self.transport = WatchedSocket(self, watch, _anywhere(address.is_ipv4), peer.timeouts.acse)
+        self.transport = WatchedSocket(self, watch, peer, _anywhere(address.is_ipv4))
         self.set_socket(self.transport)
         self.network_timeout = None
         self.message_length_max = MESSAGE_LENGTH_MAX

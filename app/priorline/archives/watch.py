@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
 
+from priorline.errors import ArchiveError
+
 # Less than this in a whole no-progress interval is a trickle, not progress.
 PROGRESS_BYTES = 16384
 
@@ -15,6 +17,8 @@ class Fault(Enum):
     CANCELLED = auto()
     UNREACHABLE = auto()
     CONNECT_SILENT = auto()
+    TLS_SILENT = auto()
+    NOT_ENCRYPTED = auto()
     ACSE_SILENT = auto()
     STALLED = auto()
     TOO_SLOW = auto()
@@ -25,11 +29,13 @@ class Fault(Enum):
 class Watch:
     """Cancellation and deadlines of one association; asked by every thread that waits on it.
 
-    The first fault stays. `check` is to be called at least every 50 ms by whoever waits.
+    The first fault stays, with the `error` that was given for it. `check` is to be called at least every 50 ms by
+    whoever waits.
     """
 
     def __init__(self, cancelled: Callable[[], bool]) -> None:
         self.fault: Fault | None = None
+        self.error: ArchiveError | None = None
         self._cancelled = cancelled
         self._bytes = 0
         self._held = False
@@ -40,6 +46,10 @@ class Watch:
         self._silence, self._stall = silence, stall
         self._progressed = time.monotonic()
         self._deadline = self._progressed + whole
+
+    def expect(self, silence: Fault) -> None:
+        """Say what silence means from here on; the clocks of the phase run on."""
+        self._silence = silence
 
     def progress(self) -> None:
         """Note that something useful came."""
@@ -62,9 +72,10 @@ class Watch:
             self.progress()
             self._held = False
 
-    def fail(self, fault: Fault) -> None:
+    def fail(self, fault: Fault, error: ArchiveError | None = None) -> None:
         """Record why it ended."""
-        self.fault = self.fault or fault
+        if self.fault is None:
+            self.fault, self.error = fault, error
 
     def check(self) -> bool:
         """Whether waiting may go on."""

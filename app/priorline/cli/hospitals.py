@@ -97,7 +97,7 @@ def _document(check: Check, hospital: Hospital) -> dict[str, Any]:
         "find": check.find,
         "get": check.get,
         "move": False,
-        "tls": False,
+        "tls": hospital.encrypted,
         "findings": check.findings,
     }
 

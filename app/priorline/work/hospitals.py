@@ -5,8 +5,10 @@ from typing import Protocol
 
 from priorline.archives.base import Archive, DicomPeer, Timeouts
 from priorline.archives.dicom import DicomArchive
+from priorline.archives.tls import client_context
 from priorline.config import HospitalSettings, Settings
 from priorline.domain.patient import Identifier, Patient
+from priorline.errors import ConfigError
 
 
 class NumberLookup(Protocol):
@@ -43,6 +45,11 @@ class Hospital:
         """What the user sees."""
         return self.settings.name
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether nothing passes between us in clear; a folder, to which nothing passes, is not encrypted."""
+        return self.settings.encrypted
+
     def asked_as(self, patient: Patient) -> Patient | None:
         """`patient` under the number that this hospital knows, or None where no such number is known.
 
@@ -74,13 +81,15 @@ def local_numbers(hospitals: tuple[Hospital, ...], patient: Patient) -> dict[str
 def _hospital(settings: HospitalSettings, own_title: str) -> Hospital:
     if settings.protocol != "dicom":
         return Hospital(settings, None, f'Protocol "{settings.protocol}" is not spoken by this version.')
-    if settings.tls.ca or settings.tls.certificate:
+    try:
+        return Hospital(settings, _archive(settings, own_title))
+    except ConfigError as problem:
         # Never in clear what was meant to be encrypted.
-        return Hospital(settings, None, "TLS is not spoken by this version; nothing was sent.")
-    return Hospital(settings, _archive(settings, own_title))
+        return Hospital(settings, None, str(problem))
 
 
 def _archive(settings: HospitalSettings, own_title: str) -> Archive:
+    """Raises ConfigError where TLS is configured by what cannot be used."""
     return DicomArchive(
         DicomPeer(
             name=settings.name,
@@ -92,6 +101,7 @@ def _archive(settings: HospitalSettings, own_title: str) -> Archive:
             timeouts=_timeouts(settings),
             patient_id_issuer=settings.patient_id_issuer,
             retrieve=settings.retrieve,
+            tls=client_context(settings.tls) if settings.tls.wanted else None,
         )
     )
 
