@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 import platformdirs
@@ -26,6 +27,7 @@ _SIZE_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _AGE_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _LARGEST_SIZE = 10**18
 _LONGEST_AGE = 100 * 365 * 86400
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def parse_size(text: str) -> int:
@@ -115,7 +117,10 @@ class Deadlines(Section, frozen=True):
 
 
 class HospitalSettings(Section, frozen=True):
-    """One hospital and how its archive is reached; `timeout` in seconds without an answer."""
+    """One hospital and how its archive is reached; `timeout` in seconds without an answer.
+
+    `token_file` holds the bearer token for a DICOMweb service; the token itself is never part of the settings.
+    """
 
     name: Annotated[str, Meta(pattern=r"\S", description="text that is not empty")]
     protocol: Literal["dicom", "dicomweb", "folder"] = "dicom"
@@ -132,16 +137,21 @@ class HospitalSettings(Section, frozen=True):
     tls: Tls = Tls()
     role: Literal["hospital", "department"] = "hospital"
     deadlines: Deadlines = Deadlines()
+    token_file: str = ""
 
     def __post_init__(self) -> None:
         needed = {"dicom": ("ae_title", "host", "port"), "dicomweb": ("url",), "folder": ("directory",)}
         missing = [key for key in needed[self.protocol] if not getattr(self, key)]
         if missing:
             raise ValueError(f'protocol "{self.protocol}" needs {" and ".join(missing)}')
-        if self.protocol == "dicomweb" and not self.url.startswith(("https://", "http://")):
-            raise ValueError("url: has to begin with https:// or http://")
-        if self.protocol == "dicomweb" and self.tls.wanted and not self.encrypted:
-            raise ValueError("url: has to begin with https://, because tls is configured")
+        if self.protocol == "dicomweb":
+            _check_url(self.url)
+            if self.tls.wanted and not self.encrypted:
+                raise ValueError("url: has to begin with https://, because tls is configured")
+            if self.token_file and not self.encrypted and urlsplit(self.url).hostname not in LOOPBACK:
+                raise ValueError("url: has to begin with https://, because there is a token_file")
+        elif self.token_file:
+            raise ValueError('token_file: belongs to protocol "dicomweb"')
 
     @property
     def encrypted(self) -> bool:
@@ -149,6 +159,19 @@ class HospitalSettings(Section, frozen=True):
         if self.protocol == "dicomweb":
             return self.url.startswith("https://")
         return self.protocol == "dicom" and self.tls.wanted
+
+
+def _check_url(url: str) -> None:
+    """Raise ValueError for what is not the address of a service, or carries a password."""
+    if not url.startswith(("https://", "http://")):
+        raise ValueError("url: has to begin with https:// or http://")
+    try:
+        parts = urlsplit(url)
+        is_usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable or not re.fullmatch(r"[!-~]+", url) or re.search(r"[@?#\\]", url):
+        raise ValueError("url: has to be like https://host:port/path, without user, password, ? or #")
 
 
 class Settings(Section, frozen=True):

@@ -35,16 +35,20 @@ def completed(
     The newest 40 at most, in one association of its own; no new study is begun after `timeouts.query` seconds.
     Raises nothing: the rows themselves were answered already.
     """
-    lacking = sorted(
-        (answer for answer in answers if not is_told(answer)), key=lambda answer: answer.study_date or date.min
-    )[-STUDIES_MAX:]
+    lacking = newest_lacking(answers)
     found: list[StudyAnswer] = []
     if lacking:
         with suppress(ArchiveError, Cancelled):
             # One by one, so that what came before a failure is kept.
-            for answer in _asked(peer, lacking[::-1], cancelled):
+            for answer in _asked(peer, lacking, cancelled):
                 found.append(answer)
     return found
+
+
+def newest_lacking(answers: Iterable[StudyAnswer]) -> list[StudyAnswer]:
+    """Those that tell too little, the newest first, 40 at most."""
+    lacking = (answer for answer in answers if not is_told(answer))
+    return sorted(lacking, key=lambda answer: answer.study_date or date.min)[: -STUDIES_MAX - 1 : -1]
 
 
 def _asked(peer: DicomPeer, lacking: Iterable[StudyAnswer], cancelled: Callable[[], bool]) -> Iterator[StudyAnswer]:
@@ -53,19 +57,21 @@ def _asked(peer: DicomPeer, lacking: Iterable[StudyAnswer], cancelled: Callable[
         for answer in lacking:
             tally = Tally()
             found = rows_of(session, tally, "SERIES", KEYS, StudyInstanceUID=answer.study_uid)
-            rows = [row for row in found if _is_series_of(row, answer)]
-            known = _with_series(answer, rows)
+            rows = [row for row in found if is_series_of(row, answer)]
+            known = with_series(answer, rows)
             if known != answer:
                 yield known
             if tally.cut or time.monotonic() > until:
                 return
 
 
-def _is_series_of(row: Row, answer: StudyAnswer) -> bool:
+def is_series_of(row: Row, answer: StudyAnswer) -> bool:
+    """Whether a row at SERIES level is of this study."""
     return bool(row.uid("SeriesInstanceUID")) and row.uid("StudyInstanceUID") in ("", answer.study_uid)
 
 
-def _with_series(answer: StudyAnswer, rows: Sequence[Row]) -> StudyAnswer:
+def with_series(answer: StudyAnswer, rows: Sequence[Row]) -> StudyAnswer:
+    """The answer with what the rows of its series tell; what it told itself stays."""
     counts = [count for row in rows if (count := row.number("NumberOfSeriesRelatedInstances")) is not None]
     images = sum(counts) if rows and len(counts) == len(rows) else None
     parts = (row.text("BodyPartExamined") for row in rows)

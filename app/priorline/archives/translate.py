@@ -159,12 +159,12 @@ def read_row(identifier: BytesIO | None, transfer_syntax: UID) -> Row | None:
         return None
     try:
         implicit = transfer_syntax.is_implicit_VR
-        return Row(_elements(encoded, implicit=implicit), implicit=implicit)
+        return Row(elements(encoded, implicit=implicit), implicit=implicit)
     except struct.error:
         return None
 
 
-def _elements(encoded: bytes, *, implicit: bool) -> dict[int, bytes]:
+def elements(encoded: bytes, *, implicit: bool) -> dict[int, bytes]:
     """Raw values by tag at the top level of a little-endian dataset (PS3.5 7.1); a sequence is its encoded items.
 
     Raises struct.error where the dataset ends too early.
@@ -207,7 +207,7 @@ def _items(encoded: bytes, *, implicit: bool) -> Iterator[dict[int, bytes]]:
         if (group, number) != (DELIMITER_GROUP, ITEM):
             return
         end = _end(encoded, at, implicit) if length == UNDEFINED_LENGTH else at + length
-        yield _elements(_part(encoded, at, end), implicit=implicit)
+        yield elements(_part(encoded, at, end), implicit=implicit)
         at = end
 
 

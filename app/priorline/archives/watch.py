@@ -55,6 +55,10 @@ class Watch:
         """Note that something useful came."""
         self._progressed, self._bytes = time.monotonic(), 0
 
+    def remaining(self) -> float:
+        """Seconds until the end of the whole, for a phase that is a part of it."""
+        return self._deadline - time.monotonic()
+
     def count(self, received: int) -> None:
         """Note received bytes; enough of them are progress."""
         self._bytes += received

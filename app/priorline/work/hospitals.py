@@ -1,10 +1,13 @@
 """From settings to archives, and from a patient to the number that each hospital is asked for."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 from priorline.archives.base import Archive, DicomPeer, Timeouts
 from priorline.archives.dicom import DicomArchive
+from priorline.archives.dicomweb import DicomWebArchive
+from priorline.archives.dicomweb_peer import DicomWebPeer
 from priorline.archives.tls import client_context
 from priorline.config import HospitalSettings, Settings
 from priorline.domain.patient import Identifier, Patient
@@ -79,13 +82,28 @@ def local_numbers(hospitals: tuple[Hospital, ...], patient: Patient) -> dict[str
 
 
 def _hospital(settings: HospitalSettings, own_title: str) -> Hospital:
-    if settings.protocol != "dicom":
+    if settings.protocol == "folder":
         return Hospital(settings, None, f'Protocol "{settings.protocol}" is not spoken by this version.')
     try:
-        return Hospital(settings, _archive(settings, own_title))
+        web = settings.protocol == "dicomweb"
+        return Hospital(settings, _web_archive(settings) if web else _archive(settings, own_title))
     except ConfigError as problem:
         # Never in clear what was meant to be encrypted.
         return Hospital(settings, None, str(problem))
+
+
+def _web_archive(settings: HospitalSettings) -> Archive:
+    """Raises ConfigError as `_archive`; without `tls`, the authorities that the computer trusts count."""
+    return DicomWebArchive(
+        DicomWebPeer(
+            name=settings.name,
+            url=settings.url,
+            timeouts=_timeouts(settings),
+            patient_id_issuer=settings.patient_id_issuer,
+            token_file=Path(settings.token_file).expanduser() if settings.token_file else None,
+            tls=client_context(settings.tls, public=True) if settings.encrypted else None,
+        )
+    )
 
 
 def _archive(settings: HospitalSettings, own_title: str) -> Archive:

@@ -1,0 +1,76 @@
+"""The door to a DICOMweb archive: QIDO-RS and WADO-RS (PS3.18 10) behind the `Archive` protocol."""
+
+from collections.abc import Callable, Collection
+
+from priorline.archives import dicom_complete, dicomweb_retrieve, dicomweb_search
+from priorline.archives.base import FindSummary, Received, RetrieveSummary
+from priorline.archives.dicomweb_peer import DicomWebPeer
+from priorline.domain.patient import Patient
+from priorline.domain.study import SeriesAnswer, StudyAnswer
+
+
+class DicomWebArchive:
+    """A DICOMweb service as an `Archive`; each request has a connection of its own, so calls may run in parallel."""
+
+    def __init__(self, peer: DicomWebPeer) -> None:
+        self.peer = peer
+
+    @property
+    def name(self) -> str:
+        """The hospital as the user sees it."""
+        return self.peer.name
+
+    def echo(self) -> float:
+        """A search that finds nothing; milliseconds from connecting to the answer."""
+        return dicomweb_search.echo(self.peer)
+
+    def accepts_get(self) -> bool:
+        """Always: WADO-RS answers on the connection that asks."""
+        return True
+
+    def find_studies(
+        self,
+        patient: Patient,
+        on_rows: Callable[[list[StudyAnswer]], None],
+        cancelled: Callable[[], bool],
+    ) -> FindSummary:
+        """QIDO-RS for exactly this patient number; raises UsageError for a pattern.
+
+        Rows that tell too little are handed over at once, and once more with what their series tell.
+        """
+        lacking: list[StudyAnswer] = []
+
+        def take(rows: list[StudyAnswer]) -> None:
+            on_rows(rows)
+            lacking.extend(row for row in rows if not dicom_complete.is_told(row))
+
+        summary = dicomweb_search.find_studies(self.peer, patient, take, cancelled)
+        over = summary.cancelled or summary.cut
+        known = [] if over else dicomweb_search.completed(self.peer, lacking, cancelled)
+        if known:
+            on_rows(known)
+        return summary
+
+    def find_study(self, study_uid: str) -> StudyAnswer | None:
+        """QIDO-RS for one study, and for its series where it tells too little."""
+        answer = dicomweb_search.find_study(self.peer, study_uid)
+        return answer and next(iter(dicomweb_search.completed(self.peer, [answer])), answer)
+
+    def list_series(self, study_uid: str) -> list[SeriesAnswer]:
+        """QIDO-RS for the series of a study."""
+        return dicomweb_search.list_series(self.peer, study_uid)
+
+    def list_instances(self, study_uid: str) -> dict[str, set[str]] | None:
+        """QIDO-RS for the instances of a study; None where the archive does not answer that."""
+        return dicomweb_search.list_instances(self.peer, study_uid)
+
+    def retrieve(
+        self,
+        study_uid: str,
+        series_uid: str | None,
+        sop_classes: Collection[str],
+        on_instance: Callable[[Received], None],
+        cancelled: Callable[[], bool],
+    ) -> RetrieveSummary:
+        """WADO-RS of a study or a series, as it is stored; `sop_classes` are not negotiated here."""
+        return dicomweb_retrieve.retrieve(self.peer, study_uid, series_uid, on_instance, cancelled)

@@ -1,0 +1,207 @@
+"""A hospital that speaks DICOMweb: from the configuration to its archive, and a study into the cache."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import peers
+from priorline.archives.base import Timeouts
+from priorline.archives.dicomweb import DicomWebArchive
+from priorline.archives.dicomweb_peer import DicomWebPeer
+from priorline.audit.trail import AuditTrail
+from priorline.cache.keys import load_master_key
+from priorline.cache.store import Store
+from priorline.config import Settings, parse
+from priorline.domain.patient import Identifier, Patient
+from priorline.domain.study import FetchReport, FetchState, StudyAnswer
+from priorline.errors import ConfigError
+from priorline.work.fetch import StudyFetch
+from priorline.work.hospitals import build_hospitals
+from web_hospital import (
+    RELATED,
+    STUDY,
+    Request,
+    as_json,
+    attribute,
+    instance_file,
+    multipart,
+    response,
+    scripted,
+    sop_uid,
+    token_file,
+)
+
+HOSPITAL = '[[hospital]]\nname = "West"\nprotocol = "dicomweb"\n'
+ROW = StudyAnswer("West", STUDY, Patient(Identifier("PL-0042"), "Jansen^Piet"))
+SERIES, PER_SERIES = 3, 4
+
+
+def parsed(*lines: str) -> Settings:
+    return parse(HOSPITAL + "\n".join(lines), "test")
+
+
+def peer_of(settings: Settings) -> DicomWebPeer:
+    (hospital,) = build_hospitals(settings)
+    assert isinstance(hospital.archive, DicomWebArchive)
+    return hospital.archive.peer
+
+
+def test_the_configuration_becomes_a_door(tmp_path: Path) -> None:
+    lines = ('url = "https://pacs.example:8443/dicom-web/"', f'token_file = "{tmp_path}/t"', "timeout = 7")
+    peer = peer_of(parsed(*lines, 'patient_id_issuer = "WEST"'))
+    assert (peer.name, peer.host, peer.port, peer.path) == ("West", "pacs.example", 8443, "/dicom-web")
+    assert (peer.patient_id_issuer, peer.token_file) == ("WEST", tmp_path / "t")
+    assert peer.timeouts == Timeouts(connect=5, acse=7, progress=7, query=30)
+    assert peer.is_encrypted
+    assert peer.tls is not None
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "path"),
+    [
+        ("https://pacs.example", "pacs.example", 443, ""),
+        ("http://pacs.example/", "pacs.example", 80, ""),
+        ("http://[::1]:8042/a/b", "::1", 8042, "/a/b"),
+    ],
+)
+def test_addresses(url: str, host: str, port: int, path: str) -> None:
+    peer = peer_of(parsed(f'url = "{url}"'))
+    assert (peer.host, peer.port, peer.path, peer.is_encrypted) == (host, port, path, url.startswith("https"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://",
+        "https:///dicom-web",
+        "https://pacs.example:0/",
+        "https://pacs.example:99999/",
+        "https://user:password@pacs.example/",
+        "https://pacs.example/?x=1",
+        "https://pacs.example/#x",
+        "https://pacs.example/ x",
+        "https://pacs.example/é",
+        "https://[::1/",
+        "https://pacs.example/\\\\r\\\\nX: y",
+    ],
+)
+def test_an_address_that_cannot_be_asked_is_an_error_of_the_configuration(url: str) -> None:
+    with pytest.raises(ConfigError, match=r'hospital "West"\.url: has to be like') as problem:
+        parsed(f'url = "{url}"')
+    assert "password@" not in str(problem.value)
+
+
+@pytest.mark.parametrize("url", ["http://pacs.example/", "http://127.0.0.1.example/"])
+def test_a_token_is_not_sent_in_clear_over_a_network(url: str) -> None:
+    with pytest.raises(ConfigError, match="https://"):
+        parsed(f'url = "{url}"', 'token_file = "/t"')
+    assert parsed('url = "http://127.0.0.1:8042/"', 'token_file = "/t"').hospital[0].token_file == "/t"
+
+
+def test_a_token_is_for_dicomweb_only() -> None:
+    with pytest.raises(ConfigError, match="token_file"):
+        parse('[[hospital]]\nname = "A"\nprotocol = "folder"\ndirectory = "/cd"\ntoken_file = "/t"', "test")
+
+
+# --- into the cache
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "cache", load_master_key("session", tmp_path / "no.key")) as opened:
+        yield opened
+
+
+class Archive:
+    """A hospital with three series; `tokens` are valid; part `broken` is no image; `cuts` a response is cut."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.valid = {"first"}
+        self.renews = True
+        self.broken: int | None = None
+        self.cuts = False
+        self.sent: list[int] = []
+
+    def script(self, connection: Any, request: Request) -> None:
+        if request.headers["authorization"].removeprefix("Bearer ") not in self.valid:
+            if self.renews:
+                token_file(self.folder, "second")
+                self.valid = {"second"}
+            connection.sendall(response(status="401 Unauthorized"))
+        elif request.path.endswith(("/series", "/instances")):
+            connection.sendall(as_json(self._rows(request.path.endswith("/instances"))))
+        else:
+            self._send(connection, request)
+
+    def _rows(self, instances: bool) -> list[dict[str, Any]]:
+        numbers = range(SERIES * PER_SERIES) if instances else range(0, SERIES * PER_SERIES, PER_SERIES)
+        rows = [attribute("SeriesInstanceUID", series_of(number)) for number in numbers]
+        if instances:
+            rows = [row | attribute("SOPInstanceUID", sop_uid(n)) for n, row in zip(numbers, rows, strict=True)]
+        return rows
+
+    def _send(self, connection: Any, request: Request) -> None:
+        wanted = [n for n in range(SERIES * PER_SERIES) if request.path.endswith((STUDY, f"/series/{series_of(n)}"))]
+        files = [b"broken" if n == self.broken else instance_file(n, series_of(n)) for n in wanted]
+        if self.cuts:
+            self.cuts, self.valid = False, {"second"}
+            head = response(multipart(files), RELATED)
+            connection.sendall(head[: head.index(files[PER_SERIES]) + 1000])
+            self.sent += wanted[:PER_SERIES]
+            return
+        connection.sendall(response(multipart(files), RELATED))
+        self.sent += wanted
+
+
+def series_of(number: int) -> str:
+    return f"{STUDY}.{1 + number // PER_SERIES}"
+
+
+def fetch(archive: Archive, store: Store) -> FetchReport:
+    with scripted(archive.script) as hospital:
+        file = archive.folder / "token"
+        door = DicomWebArchive(hospital.peer(peers.PATIENT_WAIT, token_file=file))
+        trail = AuditTrail(archive.folder / "audit.jsonl")
+        return StudyFetch(door, store, ROW, lambda _arrived: None).run(trail)
+
+
+def test_a_study_is_whole_in_the_cache(tmp_path: Path, store: Store) -> None:
+    token_file(tmp_path, "first")
+    archive = Archive(tmp_path)
+    report = fetch(archive, store)
+    assert (report.state, report.received, report.expected) == (FetchState.COMPLETE, 12, 12)
+    assert store.sop_uids(STUDY) == {sop_uid(number) for number in range(12)}
+
+
+def test_a_study_that_is_cut_goes_on_with_another_token_and_nothing_comes_twice(tmp_path: Path, store: Store) -> None:
+    token_file(tmp_path, "first")
+    archive = Archive(tmp_path)
+    archive.cuts = True
+    first = fetch(archive, store)
+    assert (first.state, first.received) == (FetchState.PARTIAL, PER_SERIES)
+    second = fetch(archive, store)
+    assert (second.state, second.received, second.already_cached) == (FetchState.COMPLETE, 12, PER_SERIES)
+    assert sorted(archive.sent) == list(range(12))
+    audit = (tmp_path / "audit.jsonl").read_text()
+    assert '"first"' not in audit
+    assert '"second"' not in audit
+
+
+def test_a_token_that_nobody_renews_is_a_failure_with_what_to_do(tmp_path: Path, store: Store) -> None:
+    token_file(tmp_path, "old")
+    archive = Archive(tmp_path)
+    archive.renews = False
+    report = fetch(archive, store)
+    assert report.state is FetchState.FAILED
+    assert "token_file" in report.message
+
+
+def test_a_broken_part_leaves_the_study_partial_and_is_counted(tmp_path: Path, store: Store) -> None:
+    token_file(tmp_path, "first")
+    archive = Archive(tmp_path)
+    archive.broken = 5
+    report = fetch(archive, store)
+    assert (report.state, report.received, report.failed) == (FetchState.PARTIAL, 11, 1)
