@@ -94,17 +94,18 @@ def orthanc(folder: Path, **options: Any) -> Iterator[DicomPeer]:
 
 
 @contextlib.contextmanager
-def dcmqrscp(folder: Path) -> Iterator[DicomPeer]:
-    """A running dcmqrscp of DCMTK that keeps its data in `folder`."""
+def dcmqrscp(folder: Path, move_port: int = 0, *options: str) -> Iterator[DicomPeer]:
+    """A running dcmqrscp of DCMTK that keeps its data in `folder`; with a `move_port` it sends to us by C-MOVE."""
     port, storage = free_port(), folder / "storage"
     storage.mkdir()
+    ours = f"us = ({CALLING}, 127.0.0.1, {move_port})\n" if move_port else ""
     file = folder / "dcmqrscp.cfg"
     file.write_text(
         f"NetworkTCPPort = {port}\nMaxPDUSize = 131072\nMaxAssociations = 16\n"
-        f"HostTable BEGIN\nHostTable END\nVendorTable BEGIN\nVendorTable END\n"
+        f"HostTable BEGIN\n{ours}HostTable END\nVendorTable BEGIN\nVendorTable END\n"
         f"AETable BEGIN\n{CALLED} {storage} RW (500, 1024mb) ANY\nAETable END\n"
     )
-    with _running(["dcmqrscp", "-c", str(file)], folder, port):
+    with _running(["dcmqrscp", *options, "-c", str(file)], folder, port):
         yield peer(port)
 
 

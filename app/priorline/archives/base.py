@@ -18,13 +18,15 @@ class Timeouts:
     """Limits in seconds for one association.
 
     `connect` is for TCP, `acse` for the answer to the association request. `progress` is the longest time in which
-    nothing useful may come; a trickle of bytes is nothing. `query` bounds one whole query.
+    nothing useful may come; a trickle of bytes is nothing. `query` bounds one whole query. `late` is how long
+    instances may come after the archive called its C-MOVE done.
     """
 
     connect: float = 5.0
     acse: float = 10.0
     progress: float = 15.0
     query: float = 30.0
+    late: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class DicomPeer:
     """A DICOM node of a hospital: whom to call, how many associations it stands at once and how long to wait.
 
     `name` is the hospital as the user sees it; `patient_id_issuer` issues the numbers that come without an issuer;
-    `rows_max` answers are taken of one search; `retrieve` is "auto", "c-get" or "c-move", as configured.
+    `rows_max` answers are taken of one search; `retrieve` is "auto", "c-get" or "c-move", as configured. By C-MOVE it
+    may send under the AE titles `sends_as`, if any, instead of `ae_title`, and from the hosts `sends_from` besides.
     """
 
     name: str
@@ -45,6 +48,8 @@ class DicomPeer:
     patient_id_issuer: str = ""
     rows_max: int = 2000
     retrieve: str = "auto"
+    sends_as: tuple[str, ...] = ()
+    sends_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +73,27 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
+class SecurityAlert:
+    """Something that our storage SCP refused: what was wrong, and who it was as far as that was told.
+
+    `hospital` is one whose retrieval was open; `study_uid` is of an instance that was refused. `times` counts what
+    happened more often than is told one by one.
+    """
+
+    problem: str
+    address: str
+    hospital: str = ""
+    calling: str = ""
+    called: str = ""
+    study_uid: str = ""
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class RetrieveSummary:
     """How a retrieval ended, in the archive's own counts (PS3.4 C.4.3.1) beside what was `received` here.
 
-    Never proof of completeness: that is decided by comparing instances. `status` is the final C-GET status.
+    Never proof of completeness: that is decided by comparing instances. `status` is the final status.
     """
 
     completed: int
@@ -95,6 +117,9 @@ class Archive(Protocol):
 
     def accepts_get(self) -> bool:
         """Whether the archive hands over studies on the connection that asks for them."""
+
+    def accepts_move(self) -> bool:
+        """Whether the archive sends studies to us on connections of its own."""
 
     def find_studies(
         self,

@@ -7,6 +7,7 @@ where a hospital deviates; here a bad value is an absent value.
 import re
 import struct
 import unicodedata
+import zlib
 from collections.abc import Iterator
 from datetime import date, time
 from io import BytesIO
@@ -21,6 +22,7 @@ from priorline.domain.study import ProcedureCode, SeriesAnswer, StudyAnswer, is_
 
 TEXT_MAX = 256
 IDENTIFIER_LENGTH_MAX = 1 << 20
+HEAD_MAX = 4 << 20
 JOINERS = "\u200c\u200d"
 DELIMITER_GROUP = 0xFFFE
 ITEM = 0xE000
@@ -164,15 +166,34 @@ def read_row(identifier: BytesIO | None, transfer_syntax: UID) -> Row | None:
         return None
 
 
-def _elements(encoded: bytes, *, implicit: bool) -> dict[int, bytes]:
+def read_head(encoded: bytes, transfer_syntax: UID, last: str) -> Row | None:
+    """What a dataset begins with, up to and with the element `last`; None where that cannot be read.
+
+    The first 4 MiB are looked at, of a deflated dataset (PS3.5 A.5) inflated ones, so that no dataset takes long.
+    """
+    implicit = transfer_syntax.is_implicit_VR
+    try:
+        head = (
+            zlib.decompressobj(-zlib.MAX_WBITS).decompress(encoded, HEAD_MAX)
+            if transfer_syntax.is_deflated
+            else encoded[:HEAD_MAX]
+        )
+        return Row(_elements(head, implicit=implicit, last=tag_for_keyword(last) or 0), implicit=implicit)
+    except (struct.error, zlib.error):
+        return None
+
+
+def _elements(encoded: bytes, *, implicit: bool, last: int = 0xFFFFFFFF) -> dict[int, bytes]:
     """Raw values by tag at the top level of a little-endian dataset (PS3.5 7.1); a sequence is its encoded items.
 
-    Raises struct.error where the dataset ends too early.
+    Reads no further than to the tag `last`. Raises struct.error where the dataset ends too early.
     """
     found: dict[int, bytes] = {}
     at = 0
     while at < len(encoded):
         group, number = TAG.unpack_from(encoded, at)
+        if group << 16 | number > last:
+            break
         at, length = _length(encoded, at + 4, implicit or group == DELIMITER_GROUP)
         end = _end(encoded, at, implicit) if length == UNDEFINED_LENGTH else at + length
         value = _part(encoded, at, end)

@@ -66,6 +66,11 @@ class Watch:
         """Record why it ended."""
         self.fault = self.fault or fault
 
+    def resume(self, silence: Fault, whole: float) -> None:
+        """Go on for so many seconds, after a cancellation and whatever is cancelled: there is a goodbye to say."""
+        self.fault, self._cancelled = None, lambda: False
+        self.phase(silence, whole, whole)
+
     def check(self) -> bool:
         """Whether waiting may go on."""
         if self.fault is None:
