@@ -165,13 +165,17 @@ def scripted(
         setattr(entity, name, value)
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
     assert server is not None
-    # pynetdicom leaves a socket open for the garbage collector when its peer has gone first.
-    with unittest.mock.patch.object(AssociationSocket, "_shutdown_socket", _shut):
+    with sockets_shut():
         try:
             yield peer(server.socket.getsockname()[1], QUICK)
         finally:
             _wait_for_end(entity)
             entity.shutdown()
+
+
+def sockets_shut() -> contextlib.AbstractContextManager[Any]:
+    """pynetdicom otherwise leaves a socket open for the garbage collector when its peer has gone first."""
+    return unittest.mock.patch.object(AssociationSocket, "_shutdown_socket", _shut)
 
 
 def _wait_for_end(entity: AE) -> None:

@@ -165,22 +165,25 @@ def test_cancelling_ends_the_retrieval(archive: DicomArchive) -> None:
     assert not listening_ports()
 
 
-def test_several_retrievals_share_one_port(orthanc: DicomPeer, dcmqrscp: DicomPeer, port: int) -> None:
-    scp, ports = move_tools.scp(port), list[set[int]]()
+def test_several_retrievals_share_one_port(orthanc: DicomPeer, port: int) -> None:
+    archive, ports = move_tools.archive(orthanc, port, retrieve="c-move"), list[set[int]]()
     both = threading.Barrier(2)
 
-    def fetch(peer: DicomPeer) -> int:
-        arrived = iter((True,))
+    def fetch(study: str) -> set[str]:
+        uids: set[str] = set()
 
-        def take(_received: Received) -> None:
-            if next(arrived, False):
+        def take(received: Received) -> None:
+            if not uids:
                 both.wait(10)
+            uids.add(received.sop_instance_uid)
             ports.append(listening_ports())
 
-        archive = DicomArchive(replace(peer, retrieve="c-move"), scp)
-        return archive.retrieve(STUDY, None, (), take, lambda: False).received
+        archive.retrieve(study, None, (), take, lambda: False)
+        return uids
 
     with ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(fetch, (orthanc, replace(dcmqrscp)))) == [CT_SLICES + 1] * 2
-    assert ports == [{port}] * 2 * (CT_SLICES + 1)
+        got = list(pool.map(fetch, (STUDY, COMPRESSED_STUDY)))
+    assert [len(uids) for uids in got] == [CT_SLICES + 1, 2]
+    assert got[1] == {COMPRESSED_STUDY + ".1.1", COMPRESSED_STUDY + ".2.1"}
+    assert ports == [{port}] * (CT_SLICES + 3)
     assert not listening_ports()

@@ -160,10 +160,12 @@ class _Move:
                 f"address and port {self._scp.port}."
             )
         failed = (self._numbers or (0, 0))[1]
-        if status == NOT_SENT or (failed and not self._received and status >> 12 == 0xB):
+        # "Unable to process" is all that some archives say of a destination that they do not know or cannot reach.
+        unable = status == NOT_SENT or status >> 12 == 0xC or (status >> 12 == 0xB and failed)
+        if unable and not self._received:
             raise ArchiveRefused(
-                f"{peer.name} could not send to us: check with its IT department that it knows {ours} with this "
-                f"computer's address and port {self._scp.port}, and that no firewall is between."
+                f"{peer.name} could not send to us (status {status:04X}): check with its IT department that it knows "
+                f"{ours} with this computer's address and port {self._scp.port}, and that no firewall is between."
             )
         if status not in (0, CANCELLED) and status >> 12 != 0xB:
             raise refused_status(peer, status, "the retrieval")

@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -21,13 +21,15 @@ from priorline.archives.dicom_get import COMPRESSED, UNCOMPRESSED
 from priorline.archives.dicom_messages import COMMAND, fragments, store_response
 from priorline.archives.dicom_session import VERIFICATION
 from priorline.archives.sockets import PDU_LENGTH, POLL, READ_AHEAD, WatchedSocket
-from priorline.archives.upper_layer import WatchedAssociation
+from priorline.archives.upper_layer import MESSAGE_LENGTH_MAX, WatchedAssociation
 from priorline.archives.watch import Watch
 
 STANDARD, STORAGE = "1.2.840.10008.", "1.2.840.10008.5.1.4.1.1."
 SYNTAXES = frozenset((*UNCOMPRESSED, *COMPRESSED))
 LOCAL_LIMIT = (2, 3, 2)
 PARTING_SECONDS = 0.5
+# So much of an instance is taken before it is looked at whether it is wanted.
+UNJUDGED_MAX = 1 << 20
 
 
 class AcceptedSocket(WatchedSocket):
@@ -70,6 +72,8 @@ class AcceptedAssociation(WatchedAssociation):
         self.acceptor.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         self.transport = AcceptedSocket(self, watch, sock)
         self.set_socket(self.transport)
+        self.message_length_max = UNJUDGED_MAX
+        self.may_go_on: Callable[[PresentationContext, bytes], bool] = lambda _context, _begun: False
 
     def await_request(self) -> A_ASSOCIATE | None:
         """The peer's A-ASSOCIATE-RQ; None where it does not ask, or not as the protocol has it."""
@@ -92,6 +96,7 @@ class AcceptedAssociation(WatchedAssociation):
 
     def receive(self) -> tuple[int, Any] | None:
         """The next message and the number of its context; None at the end, a release is answered."""
+        self.message_length_max = UNJUDGED_MAX
         context_id, message = self.dimse.get_msg(block=True)
         if message is not None:
             return context_id or 0, message
@@ -103,6 +108,14 @@ class AcceptedAssociation(WatchedAssociation):
     def context(self, context_id: int) -> PresentationContext | None:
         """The accepted presentation context with this number."""
         return self._accepted_cx.get(context_id)
+
+    def _is_over(self) -> bool:
+        growing = self.dimse.message
+        if growing and growing.data_set and growing.data_set.tell() > self.message_length_max == UNJUDGED_MAX:
+            context = self.context(growing.context_id or 0)
+            if context is not None and self.may_go_on(context, growing.data_set.getvalue()):
+                self.message_length_max = MESSAGE_LENGTH_MAX
+        return super()._is_over()
 
     def answer_store(self, context_id: int, message: C_STORE, status: int) -> None:
         """Answer a C-STORE (PS3.7 9.3.1.2)."""

@@ -18,7 +18,7 @@ from priorline.archives.storage_expected import (
     Expected,
     Handover,
 )
-from priorline.archives.translate import cleaned, read_head
+from priorline.archives.translate import Row, cleaned, read_head
 from priorline.archives.watch import Fault, Watch
 from priorline.domain.study import is_uid
 
@@ -74,6 +74,7 @@ class Sender:
         association: AcceptedAssociation | None = None
         try:
             association = AcceptedAssociation(self._door.ae_title, self._socket, self._watch)
+            association.may_go_on = self._may_go_on
             self._serve(association)
         except FOREIGN_FAULTS:
             self._watch.fail(Fault.BROKEN)
@@ -142,23 +143,34 @@ class Sender:
             transfer_syntax=str(context.transfer_syntax[0]),
             dataset=message.DataSet.getvalue() if message.DataSet else b"",
         )
-        head = read_head(received.dataset, context.transfer_syntax[0], "StudyInstanceUID")
-        study_uid = head.uid("StudyInstanceUID") if head else ""
-        open_now = (one for one in self._retrievals() if one.study_uid == study_uid)
-        expected = next(open_now, None)
-        if head is None or expected is None:
-            self._alert(NOT_ASKED_FOR, study_uid)
+        head, expected = self._judged(context, received.dataset)
+        if expected is None:
             return NOT_AUTHORISED
         names = (head.uid("SOPClassUID"), head.uid("SOPInstanceUID"), context.abstract_syntax)
         status = SUCCESS
         if names != (received.sop_class_uid, received.sop_instance_uid, received.sop_class_uid):
-            self._alert(MISNAMED, study_uid)
+            self._alert(MISNAMED, expected.study_uid)
             status = DOES_NOT_MATCH
         if not (is_uid(received.sop_class_uid) and is_uid(received.sop_instance_uid)):
             return DOES_NOT_MATCH
         # One under a wrong name goes on to where such are kept apart and shown; the sender is told no all the same.
         with self._watch.held():
             return expected.offer(Handover(received, status))
+
+    def _may_go_on(self, context: PresentationContext, begun: bytes) -> bool:
+        wanted = self._judged(context, begun)[1] is not None
+        if not wanted:
+            self._watch.fail(Fault.CLOSED)
+        return wanted
+
+    def _judged(self, context: PresentationContext, dataset: bytes) -> tuple[Row, Expected | None]:
+        """What a dataset begins with, and the retrieval that asked for its study."""
+        head = read_head(dataset, context.transfer_syntax[0], "StudyInstanceUID") or Row({})
+        study_uid = head.uid("StudyInstanceUID")
+        expected = next((one for one in self._retrievals() if one.study_uid == study_uid), None)
+        if expected is None:
+            self._alert(NOT_ASKED_FOR, study_uid)
+        return head, expected
 
     def _alert(self, problem: str, study_uid: str = "") -> None:
         hospital = next((one.peer.name for one in self._door.open_for(self.address)), "")

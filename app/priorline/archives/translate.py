@@ -22,7 +22,7 @@ from priorline.domain.study import ProcedureCode, SeriesAnswer, StudyAnswer, is_
 
 TEXT_MAX = 256
 IDENTIFIER_LENGTH_MAX = 1 << 20
-HEAD_MAX = 4 << 20
+HEAD_MAX = 1 << 20
 JOINERS = "\u200c\u200d"
 DELIMITER_GROUP = 0xFFFE
 ITEM = 0xE000
@@ -169,7 +169,7 @@ def read_row(identifier: BytesIO | None, transfer_syntax: UID) -> Row | None:
 def read_head(encoded: bytes, transfer_syntax: UID, last: str) -> Row | None:
     """What a dataset begins with, up to and with the element `last`; None where that cannot be read.
 
-    The first 4 MiB are looked at, of a deflated dataset (PS3.5 A.5) inflated ones, so that no dataset takes long.
+    The first MiB is looked at, of a deflated dataset (PS3.5 A.5) inflated, so that no dataset takes long.
     """
     implicit = transfer_syntax.is_implicit_VR
     try:
