@@ -23,7 +23,7 @@ from pynetdicom.dsutils import encode
 
 import move_tools
 import peers
-from move_tools import listening_ports
+from move_tools import agree_to_release, asked, listening_ports, move_answer
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
 from priorline.archives.base import DicomPeer, Received, RetrieveSummary, SecurityAlert
 from priorline.archives.dicom import DicomArchive
@@ -31,7 +31,6 @@ from priorline.archives.storage_scp import ALERTS_OF_A_KIND, StorageScp
 from priorline.errors import ArchiveTimedOut, AuditError, CacheFull
 
 STUDY, OTHER_STUDY = "1.2.826.0.1.3680043.8.498.1", "1.2.826.0.1.3680043.8.498.66"
-MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
 PATIENCE = 10.0
 PATIENT = replace(peers.QUICK, progress=PATIENCE)
 HERE, ELSEWHERE = "127.0.0.1", "127.0.0.2"
@@ -502,29 +501,3 @@ def test_cancelling_tells_the_archive_and_lets_nothing_more_in() -> None:
         assert until(lambda: bool(heard))
     # Command Field (0000,0100) of C-CANCEL-RQ is 0FFF.
     assert struct.pack("<HHLH", 0, 0x0100, 2, 0x0FFF) in heard[0]
-
-
-def agree_to_release(connection: socket.socket) -> None:
-    """Answer the next PDU as an A-RELEASE-RQ is answered (PS3.8 9.3.7)."""
-    peers.read_pdu(connection)
-    connection.sendall(b"\x06\x00\x00\x00\x00\x04\x00\x00\x00\x00")
-
-
-def asked(connection: socket.socket) -> tuple[int, int]:
-    """Accept an association and read a C-MOVE request; its context and its message number."""
-    peers.accept_association(connection)
-    command, _ = peers.read_pdu(connection), peers.read_pdu(connection)
-    at = command.index(struct.pack("<HHL", 0, 0x0110, 2)) + 8
-    return command[10], struct.unpack_from("<H", command, at)[0]
-
-
-def move_answer(context: int, message: int, status: int, **counts: int) -> bytes:
-    """A C-MOVE-RSP in one PDU (PS3.7 9.3.4.2)."""
-    numbers = {"remaining": 0x1020, "completed": 0x1021, "failed": 0x1022, "warned": 0x1023}
-    values = {0x0100: 0x8021, 0x0120: message, 0x0800: 0x0101, 0x0900: status}
-    values |= {numbers[name]: count for name, count in counts.items()}
-    uid = MOVE.encode() + b"\0" * (len(MOVE) % 2)
-    body = struct.pack("<HHL", 0, 2, len(uid)) + uid
-    body += b"".join(struct.pack("<HHLH", 0, number, 2, value) for number, value in sorted(values.items()))
-    whole = struct.pack("<HHLL", 0, 0, 4, len(body)) + body
-    return struct.pack(">BBLLBB", 4, 0, len(whole) + 6, len(whole) + 2, context, 3) + whole
