@@ -57,10 +57,10 @@ WRONG = [
     (FOLDER + "ae_title = 'É'", 'hospital "A".ae_title: allowed is 1 to 16 ASCII characters'),
     ("[workstation]\naddress = 'pacs'", 'workstation.address: allowed is an IP address like "10.1.2.3"'),
     (FOLDER + "sends_as = 'A'", 'hospital "A".sends_as: allowed is a list of AE titles in quotes'),
-    (FOLDER + "sends_as = ['']", 'hospital "A".sends_as: allowed is a list of AE titles in quotes'),
+    (FOLDER + "sends_as = ['']", 'hospital "A".sends_as[0]: allowed is a list of AE titles in quotes'),
     (
         FOLDER + "sends_from = [1]",
-        'hospital "A".sends_from: allowed is a list of host names or IP addresses in quotes',
+        'hospital "A".sends_from[0]: allowed is a list of host names or IP addresses in quotes',
     ),
     ("[cache]\nencrypt = 'yes'", "cache.encrypt: allowed is true or false"),
     ("[cache]\ndirectory = 1", "cache.directory: allowed is text in quotes"),

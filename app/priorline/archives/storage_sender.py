@@ -9,6 +9,7 @@ from pynetdicom.dimse_primitives import C_ECHO, C_STORE
 from pynetdicom.presentation import PresentationContext
 
 from priorline.archives.base import Received, SecurityAlert
+from priorline.archives.dataset_head import read_head
 from priorline.archives.sockets import FOREIGN_FAULTS
 from priorline.archives.storage_association import AcceptedAssociation
 from priorline.archives.storage_expected import (
@@ -18,7 +19,7 @@ from priorline.archives.storage_expected import (
     Expected,
     Handover,
 )
-from priorline.archives.translate import Row, cleaned, read_head
+from priorline.archives.translate import Row, cleaned
 from priorline.archives.watch import Fault, Watch
 from priorline.domain.study import is_uid
 

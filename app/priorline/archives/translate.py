@@ -7,7 +7,6 @@ where a hospital deviates; here a bad value is an absent value.
 import re
 import struct
 import unicodedata
-import zlib
 from collections.abc import Iterator
 from datetime import date, time
 from io import BytesIO
@@ -22,7 +21,6 @@ from priorline.domain.study import ProcedureCode, SeriesAnswer, StudyAnswer, is_
 
 TEXT_MAX = 256
 IDENTIFIER_LENGTH_MAX = 1 << 20
-HEAD_MAX = 1 << 20
 JOINERS = "\u200c\u200d"
 DELIMITER_GROUP = 0xFFFE
 ITEM = 0xE000
@@ -161,29 +159,12 @@ def read_row(identifier: BytesIO | None, transfer_syntax: UID) -> Row | None:
         return None
     try:
         implicit = transfer_syntax.is_implicit_VR
-        return Row(_elements(encoded, implicit=implicit), implicit=implicit)
+        return Row(elements(encoded, implicit=implicit), implicit=implicit)
     except struct.error:
         return None
 
 
-def read_head(encoded: bytes, transfer_syntax: UID, last: str) -> Row | None:
-    """What a dataset begins with, up to and with the element `last`; None where that cannot be read.
-
-    The first MiB is looked at, of a deflated dataset (PS3.5 A.5) inflated, so that no dataset takes long.
-    """
-    implicit = transfer_syntax.is_implicit_VR
-    try:
-        head = (
-            zlib.decompressobj(-zlib.MAX_WBITS).decompress(encoded, HEAD_MAX)
-            if transfer_syntax.is_deflated
-            else encoded[:HEAD_MAX]
-        )
-        return Row(_elements(head, implicit=implicit, last=tag_for_keyword(last) or 0), implicit=implicit)
-    except (struct.error, zlib.error):
-        return None
-
-
-def _elements(encoded: bytes, *, implicit: bool, last: int = 0xFFFFFFFF) -> dict[int, bytes]:
+def elements(encoded: bytes, *, implicit: bool, last: int = 0xFFFFFFFF) -> dict[int, bytes]:
     """Raw values by tag at the top level of a little-endian dataset (PS3.5 7.1); a sequence is its encoded items.
 
     Reads no further than to the tag `last`. Raises struct.error where the dataset ends too early.
@@ -228,7 +209,7 @@ def _items(encoded: bytes, *, implicit: bool) -> Iterator[dict[int, bytes]]:
         if (group, number) != (DELIMITER_GROUP, ITEM):
             return
         end = _end(encoded, at, implicit) if length == UNDEFINED_LENGTH else at + length
-        yield _elements(_part(encoded, at, end), implicit=implicit)
+        yield elements(_part(encoded, at, end), implicit=implicit)
         at = end
 
 
