@@ -95,17 +95,18 @@ def orthanc(folder: Path, **options: Any) -> Iterator[DicomPeer]:
 
 
 @contextlib.contextmanager
-def dcmqrscp(folder: Path) -> Iterator[DicomPeer]:
-    """A running dcmqrscp of DCMTK that keeps its data in `folder`."""
+def dcmqrscp(folder: Path, move_port: int = 0, *options: str) -> Iterator[DicomPeer]:
+    """A running dcmqrscp of DCMTK that keeps its data in `folder`; with a `move_port` it sends to us by C-MOVE."""
     port, storage = free_port(), folder / "storage"
     storage.mkdir()
+    ours = f"us = ({CALLING}, 127.0.0.1, {move_port})\n" if move_port else ""
     file = folder / "dcmqrscp.cfg"
     file.write_text(
         f"NetworkTCPPort = {port}\nMaxPDUSize = 131072\nMaxAssociations = 16\n"
-        f"HostTable BEGIN\nHostTable END\nVendorTable BEGIN\nVendorTable END\n"
+        f"HostTable BEGIN\n{ours}HostTable END\nVendorTable BEGIN\nVendorTable END\n"
         f"AETable BEGIN\n{CALLED} {storage} RW (500, 1024mb) ANY\nAETable END\n"
     )
-    with running(["dcmqrscp", "-c", str(file)], folder, port):
+    with running(["dcmqrscp", *options, "-c", str(file)], folder, port):
         yield peer(port)
 
 
@@ -167,13 +168,17 @@ def scripted(
         setattr(entity, name, value)
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers, ssl_context=tls)
     assert server is not None
-    # pynetdicom leaves a socket open for the garbage collector when its peer has gone first.
-    with unittest.mock.patch.object(AssociationSocket, "_shutdown_socket", _shut):
+    with sockets_shut():
         try:
             yield peer(server.socket.getsockname()[1], QUICK)
         finally:
             _wait_for_end(entity)
             entity.shutdown()
+
+
+def sockets_shut() -> contextlib.AbstractContextManager[Any]:
+    """pynetdicom otherwise leaves a socket open for the garbage collector when its peer has gone first."""
+    return unittest.mock.patch.object(AssociationSocket, "_shutdown_socket", _shut)
 
 
 def _wait_for_end(entity: AE) -> None:

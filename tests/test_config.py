@@ -13,13 +13,16 @@ from priorline.errors import ConfigError
 
 FOLDER = '[[hospital]]\nname = "A"\nprotocol = "folder"\ndirectory = "/cd"\n'
 HOSPITAL_KEYS = (
-    "allowed are name, protocol, ae_title, host, port, url, directory, retrieve, associations, timeout, "
-    "patient_id_issuer, patient_id, tls, role"
+    "allowed are name, protocol, ae_title, host, port, url, directory, retrieve, sends_as, sends_from, "
+    "associations, timeout, patient_id_issuer, patient_id, tls, role"
 )
 WRONG = [
     # Unknown keys, in each section.
     ("colour = 1", 'unknown key "colour"; allowed are workstation, cache, hospital'),
-    ("[workstation]\naetitle = 'X'", 'unknown key "workstation.aetitle"; allowed are ae_title, port, language'),
+    (
+        "[workstation]\naetitle = 'X'",
+        'unknown key "workstation.aetitle"; allowed are ae_title, port, address, language',
+    ),
     (
         "[cache]\nsize = 1",
         'unknown key "cache.size"; allowed are directory, max_size, max_age, min_free, encrypt, key',
@@ -55,6 +58,13 @@ WRONG = [
     ("[workstation]\nae_title = 'ZIEKENHUIS-WEST-1'", "workstation.ae_title: allowed is 1 to 16 ASCII characters"),
     ("[workstation]\nae_title = 'A\\B'", "workstation.ae_title: allowed is 1 to 16 ASCII characters"),
     (FOLDER + "ae_title = 'É'", 'hospital "A".ae_title: allowed is 1 to 16 ASCII characters'),
+    ("[workstation]\naddress = 'pacs'", 'workstation.address: allowed is an IP address like "10.1.2.3"'),
+    (FOLDER + "sends_as = 'A'", 'hospital "A".sends_as: allowed is a list of AE titles in quotes'),
+    (FOLDER + "sends_as = ['']", 'hospital "A".sends_as[0]: allowed is a list of AE titles in quotes'),
+    (
+        FOLDER + "sends_from = [1]",
+        'hospital "A".sends_from[0]: allowed is a list of host names or IP addresses in quotes',
+    ),
     ("[cache]\nencrypt = 'yes'", "cache.encrypt: allowed is true or false"),
     ("[cache]\ndirectory = 1", "cache.directory: allowed is text in quotes"),
     ("[cache]\nmax_size = 20", "cache.max_size: allowed is text in quotes"),

@@ -23,6 +23,11 @@ PeerTitle = Annotated[str, Meta(max_length=16, pattern=f"{AE_PATTERN}|^$", descr
 Port = Annotated[int, Meta(ge=0, le=65535, description="a whole number from 0 to 65535")]
 PIN_ALLOWED = 'the SHA-256 of a public key in base64, written "sha256//…="'
 Pin = Annotated[str, Meta(pattern=r"^sha256//[A-Za-z0-9+/]{43}=$", description=PIN_ALLOWED)]
+IpAddress = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:]*$", description='an IP address like "10.1.2.3"')]
+AeTitles = Annotated[
+    tuple[AeTitle, ...], Meta(description=f"a list of AE titles in quotes, each {AE_ALLOWED}; [] = its ae_title")
+]
+Hosts = Annotated[tuple[str, ...], Meta(description="a list of host names or IP addresses in quotes")]
 _SIZE_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _AGE_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _LARGEST_SIZE = 10**18
@@ -54,10 +59,15 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Workstation(Section, frozen=True):
-    """Who we are to the hospitals."""
+    """Who we are to the hospitals.
+
+    `port` and `address` are where we listen while a hospital sends to us by C-MOVE; without an address it is that at
+    which the hospital sees us.
+    """
 
     ae_title: AeTitle = "PRIORLINE"
     port: Port = 11112
+    address: IpAddress = ""
     language: Literal["en", "nl", ""] = ""
 
 
@@ -119,7 +129,8 @@ class Deadlines(Section, frozen=True):
 class HospitalSettings(Section, frozen=True):
     """One hospital and how its archive is reached; `timeout` in seconds without an answer.
 
-    `token_file` holds the bearer token for a DICOMweb service; the token itself is never part of the settings.
+    `token_file` holds the bearer token for a DICOMweb service; the token itself is never part of the settings. By
+    C-MOVE it may send under the AE titles `sends_as`, if any, instead of `ae_title`, and from the hosts `sends_from`.
     """
 
     name: Annotated[str, Meta(pattern=r"\S", description="text that is not empty")]
@@ -130,6 +141,8 @@ class HospitalSettings(Section, frozen=True):
     url: str = ""
     directory: str = ""
     retrieve: Literal["auto", "c-get", "c-move"] = "auto"
+    sends_as: AeTitles = ()
+    sends_from: Hosts = ()
     associations: Annotated[int, Meta(ge=1, le=32, description="a whole number from 1 to 32")] = 4
     timeout: Annotated[float, Meta(gt=0, le=600, description="a number of seconds above 0, at most 600")] = 10
     patient_id_issuer: str = ""

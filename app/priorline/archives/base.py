@@ -20,13 +20,14 @@ class Timeouts:
 
     `connect` is for TCP, `acse` for agreeing on encryption and the answer to the association request together.
     `progress` is the longest time in which nothing useful may come; a trickle of bytes is nothing. `query` bounds one
-    whole query.
+    whole query. `late` is how long instances may come after the archive called its C-MOVE done.
     """
 
     connect: float = 5.0
     acse: float = 10.0
     progress: float = 15.0
     query: float = 30.0
+    late: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class DicomPeer:
 
     `name` is the hospital as the user sees it; `patient_id_issuer` issues the numbers that come without an issuer;
     `rows_max` answers are taken of one search; `retrieve` is "auto", "c-get" or "c-move", as configured. With `tls`
-    nothing is sent to it in clear.
+    nothing is sent to it in clear. By C-MOVE it may send under the AE titles `sends_as`, if any, instead of
+    `ae_title`, and from the hosts `sends_from` besides.
     """
 
     name: str
@@ -49,6 +51,8 @@ class DicomPeer:
     rows_max: int = 2000
     retrieve: str = "auto"
     tls: ClientContext | None = None
+    sends_as: tuple[str, ...] = ()
+    sends_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +76,27 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
+class SecurityAlert:
+    """Something that our storage SCP refused: what was wrong, and who it was as far as that was told.
+
+    `hospital` is one whose retrieval was open; `study_uid` is of an instance that was refused. `times` counts what
+    happened more often than is told one by one.
+    """
+
+    problem: str
+    address: str
+    hospital: str = ""
+    calling: str = ""
+    called: str = ""
+    study_uid: str = ""
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class RetrieveSummary:
     """How a retrieval ended, in the archive's own counts (PS3.4 C.4.3.1) beside what was `received` here.
 
-    Never proof of completeness: that is decided by comparing instances. `status` is the final C-GET status.
+    Never proof of completeness: that is decided by comparing instances. `status` is the final status.
     """
 
     completed: int
@@ -99,6 +120,9 @@ class Archive(Protocol):
 
     def accepts_get(self) -> bool:
         """Whether the archive hands over studies on the connection that asks for them."""
+
+    def accepts_move(self) -> bool:
+        """Whether the archive sends studies to us on connections of its own."""
 
     def find_studies(
         self,

@@ -1,19 +1,25 @@
-"""The door to a DICOM archive: C-ECHO, C-FIND and C-GET behind the `Archive` protocol."""
+"""The door to a DICOM archive: C-ECHO, C-FIND, C-GET and C-MOVE behind the `Archive` protocol."""
 
 from collections.abc import Callable, Collection
 
-from priorline.archives import dicom_complete, dicom_find, dicom_get, dicom_session
+from priorline.archives import dicom_complete, dicom_find, dicom_get, dicom_move, dicom_session
 from priorline.archives.base import DicomPeer, FindSummary, Received, RetrieveSummary
+from priorline.archives.dicom_session import NotOffered
+from priorline.archives.storage_scp import StorageScp
 from priorline.domain.patient import Patient
 from priorline.domain.study import SeriesAnswer, StudyAnswer
-from priorline.errors import ArchiveRefused
 
 
 class DicomArchive:
-    """A DICOM node as an `Archive`; each call is one association, so calls may run in parallel threads."""
+    """A DICOM node as an `Archive`; each call is one association, so calls may run in parallel threads.
 
-    def __init__(self, peer: DicomPeer) -> None:
+    `scp` is where it can send to by C-MOVE; without one it cannot.
+    """
+
+    def __init__(self, peer: DicomPeer, scp: StorageScp | None = None) -> None:
         self.peer = peer
+        self._scp = scp
+        self._by_move = peer.retrieve == "c-move"
 
     @property
     def name(self) -> str:
@@ -27,6 +33,10 @@ class DicomArchive:
     def accepts_get(self) -> bool:
         """Whether C-GET is offered."""
         return dicom_get.accepts_get(self.peer)
+
+    def accepts_move(self) -> bool:
+        """Whether C-MOVE is offered."""
+        return dicom_move.accepts_move(self.peer)
 
     def find_studies(
         self,
@@ -73,10 +83,17 @@ class DicomArchive:
         on_instance: Callable[[Received], None],
         cancelled: Callable[[], bool],
     ) -> RetrieveSummary:
-        """C-GET of a study or a series; raises ArchiveRefused where the hospital is configured for C-MOVE."""
-        if self.peer.retrieve == "c-move":
-            raise ArchiveRefused(
-                f'{self.name} is set to send by C-MOVE (retrieve = "c-move"), which this version does not speak; '
-                'set retrieve to "auto" or "c-get".'
-            )
-        return dicom_get.retrieve(self.peer, study_uid, series_uid, sop_classes, on_instance, cancelled)
+        """C-GET of a study or a series, or C-MOVE where that is configured, or C-GET is not offered.
+
+        What the hospital does not offer is not asked again. Raises ArchiveRefused where we would have to listen and
+        do not.
+        """
+        if not self._by_move:
+            try:
+                return dicom_get.retrieve(self.peer, study_uid, series_uid, sop_classes, on_instance, cancelled)
+            except NotOffered:
+                if self.peer.retrieve != "auto":
+                    raise
+        summary = dicom_move.retrieve(self.peer, self._scp, study_uid, series_uid, on_instance, cancelled)
+        self._by_move = True
+        return summary

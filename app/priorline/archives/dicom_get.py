@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
-from pynetdicom.dimse_primitives import C_GET, C_STORE
+from pynetdicom.dimse_primitives import C_GET, C_MOVE, C_STORE
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet  # type: ignore[attr-defined]
 
@@ -57,11 +57,15 @@ COMMON_SOP_CLASSES = tuple(
 )[: STORAGE_CONTEXTS_MAX // 2]
 
 
+Suboperations = tuple[int, int, int, int]
+NOTHING_TOLD: Suboperations = (0, 0, 0, 0)
+
+
 @dataclass
 class _Counts:
     received: int = 0
     idle: int = 0
-    last: tuple[int, int, int, int] = (0, 0, 0, 0)
+    last: Suboperations = NOTHING_TOLD
 
 
 def retrieve(
@@ -73,11 +77,7 @@ def retrieve(
     cancelled: Callable[[], bool],
 ) -> RetrieveSummary:
     """Fetch a study or a series; what `on_instance` raises aborts the association and is raised here."""
-    identifier = Dataset()
-    identifier.QueryRetrieveLevel = "STUDY" if series_uid is None else "SERIES"
-    identifier.StudyInstanceUID = uid_key(study_uid)
-    if series_uid is not None:
-        identifier.SeriesInstanceUID = uid_key(series_uid)
+    identifier = retrieve_identifier(study_uid, series_uid)
     counts = _Counts()
     try:
         classes = _classes(sop_classes or study_classes(peer, study_uid, cancelled))
@@ -85,6 +85,16 @@ def retrieve(
             return _exchange(session, identifier, counts, on_instance)
     except Cancelled:
         return _summary(counts, CANCELLED, cancelled=True)
+
+
+def retrieve_identifier(study_uid: str, series_uid: str | None) -> Dataset:
+    """What names a study or a series to retrieve (PS3.4 C.4.2.1.4); raises UsageError for what is no UID."""
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = "STUDY" if series_uid is None else "SERIES"
+    identifier.StudyInstanceUID = uid_key(study_uid)
+    if series_uid is not None:
+        identifier.SeriesInstanceUID = uid_key(series_uid)
+    return identifier
 
 
 def accepts_get(peer: DicomPeer) -> bool:
@@ -139,7 +149,7 @@ def _take(
 
 
 def _note_pending(session: Session, message: C_GET, counts: _Counts) -> None:
-    now = _numbers(message)
+    now = suboperations(message) or NOTHING_TOLD
     if now != counts.last:
         counts.last, counts.idle = now, 0
         session.watch.progress()
@@ -151,19 +161,22 @@ def _note_pending(session: Session, message: C_GET, counts: _Counts) -> None:
 
 def _finished(session: Session, message: C_GET, counts: _Counts) -> RetrieveSummary:
     status = message.Status or 0
-    counts.last = _numbers(message)
+    counts.last = suboperations(message) or NOTHING_TOLD
     if status not in (0, CANCELLED) and status >> 12 != 0xB:
         raise refused_status(session.peer, status, "the retrieval")
     return _summary(counts, status)
 
 
-def _numbers(message: C_GET) -> tuple[int, int, int, int]:
-    return (
-        message.NumberOfCompletedSuboperations or 0,
-        message.NumberOfFailedSuboperations or 0,
-        message.NumberOfWarningSuboperations or 0,
-        message.NumberOfRemainingSuboperations or 0,
+def suboperations(message: C_GET | C_MOVE) -> Suboperations | None:
+    """What the archive says that it has completed, failed at, warns of and has left; None where it says nothing."""
+    told = (
+        message.NumberOfCompletedSuboperations,
+        message.NumberOfFailedSuboperations,
+        message.NumberOfWarningSuboperations,
+        message.NumberOfRemainingSuboperations,
     )
+    completed, failed, warned, remaining = (number or 0 for number in told)
+    return None if told == (None,) * 4 else (completed, failed, warned, remaining)
 
 
 def _summary(counts: _Counts, status: int, *, cancelled: bool = False) -> RetrieveSummary:

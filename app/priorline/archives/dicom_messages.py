@@ -11,12 +11,14 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_messages import C_FIND_RQ, C_GET_RQ, DIMSEMessage
-from pynetdicom.dimse_primitives import C_FIND, C_GET, C_STORE
+from pynetdicom.dimse_messages import C_FIND_RQ, C_GET_RQ, C_MOVE_RQ, DIMSEMessage
+from pynetdicom.dimse_primitives import C_FIND, C_GET, C_MOVE, C_STORE, DIMSEPrimitive
 from pynetdicom.dsutils import encode
 from pynetdicom.pdu_primitives import P_DATA
 
 DATASET, COMMAND, LAST = 0, 1, 2
+MESSAGE_ID = 1
+REQUESTS: dict[type[DIMSEPrimitive], type[DIMSEMessage]] = {C_FIND: C_FIND_RQ, C_GET: C_GET_RQ, C_MOVE: C_MOVE_RQ}
 PDV_HEAD = 6
 FRAGMENT_MIN = 64
 C_FIND_RSP, C_STORE_RSP = 0x8020, 0x8001
@@ -102,14 +104,16 @@ def _plain_values(command: bytes) -> tuple[int, ...] | None:
 
 
 @lru_cache(maxsize=8)
-def request(kind: type[C_FIND] | type[C_GET], sop_class: str) -> bytes:
-    """The command set of a C-FIND or C-GET request of medium priority, message 1, with an identifier."""
+def request(kind: type[C_FIND] | type[C_GET] | type[C_MOVE], sop_class: str, destination: str = "") -> bytes:
+    """The command set of a request of medium priority, message 1, with an identifier; a C-MOVE has a destination."""
     message = kind()
-    message.MessageID = 1
+    message.MessageID = MESSAGE_ID
+    if isinstance(message, C_MOVE):
+        message.MoveDestination = destination
     message.AffectedSOPClassUID = UID(sop_class)
     message.Priority = 0
     message.Identifier = BytesIO(b"\0")
-    whole = C_FIND_RQ() if kind is C_FIND else C_GET_RQ()
+    whole = REQUESTS[kind]()
     whole.primitive_to_message(message)
     return encode(whole.command_set, True, True) or b""
 
@@ -119,8 +123,8 @@ def encoded(identifier: Dataset, transfer_syntax: UID) -> bytes:
     return encode(identifier, transfer_syntax.is_implicit_VR, transfer_syntax.is_little_endian) or b""
 
 
-def store_response(message: C_STORE) -> bytes:
-    """The command set of a C-STORE-RSP that says success (PS3.7 9.3.1.2)."""
+def store_response(message: C_STORE, status: int = 0) -> bytes:
+    """The command set of a C-STORE-RSP (PS3.7 9.3.1.2); without a status it says success."""
     uids = (str(message.AffectedSOPClassUID or ""), str(message.AffectedSOPInstanceUID or ""))
     sop_class, sop_instance = (uid.encode("ascii", "replace") + b"\0" * (len(uid) % 2) for uid in uids)
     elements = (
@@ -128,7 +132,7 @@ def store_response(message: C_STORE) -> bytes:
         (KIND, struct.pack("<H", C_STORE_RSP)),
         (RESPONDED, struct.pack("<H", message.MessageID or 0)),
         (HAS_DATASET, struct.pack("<H", NO_DATASET)),
-        (STATUS, struct.pack("<H", 0)),
+        (STATUS, struct.pack("<H", status)),
         (0x1000, sop_instance),
     )
     body = b"".join(ELEMENT.pack(0, number, len(value)) + value for number, value in elements)

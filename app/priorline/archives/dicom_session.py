@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from pydicom.uid import UID
-from pynetdicom.dimse_primitives import C_ECHO, C_STORE
+from pynetdicom.dimse_primitives import C_CANCEL, C_ECHO, C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE, A_RELEASE
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AddressInformation
 
 from priorline.archives.base import DicomPeer
-from priorline.archives.dicom_messages import COMMAND, DATASET, fragments, store_response
+from priorline.archives.dicom_messages import COMMAND, DATASET, MESSAGE_ID, fragments, store_response
 from priorline.archives.upper_layer import Proposal, WatchedAssociation
 from priorline.archives.watch import Fault, Watch
 from priorline.errors import (
@@ -26,11 +26,17 @@ from priorline.errors import (
 RELEASE_SECONDS = 2.0
 PENDING = (0xFF00, 0xFF01)
 CANCELLED = 0xFE00
+# SOP class not supported, unrecognised operation (PS3.7 annex C).
+NOT_OFFERED = (0x0122, 0x0211)
 VERIFICATION = "1.2.840.10008.1.1"
 
 
 class Cancelled(Exception):
     """The caller no longer wants the answer."""
+
+
+class NotOffered(ArchiveRefused):
+    """The archive said no to this service, not to us: another one may do."""
 
 
 class Session:
@@ -60,7 +66,7 @@ class Session:
                 if not self._association.was_proposed(context):
                     raise ArchiveBroken(_broken(self.peer))
                 return context
-        raise ArchiveRefused(f"{self.peer.name} does not offer “{UID(sop_class).name}” to us.")
+        raise NotOffered(f"{self.peer.name} does not offer “{UID(sop_class).name}” to us.")
 
     def storage_context(self, context_id: int) -> PresentationContext | None:
         """The accepted presentation context with this number."""
@@ -75,6 +81,12 @@ class Session:
     def accept(self, context_id: int, message: C_STORE) -> None:
         """Answer a C-STORE with success (PS3.7 9.3.1.2)."""
         self._send(context_id, COMMAND, store_response(message))
+
+    def cancel(self, context: PresentationContext) -> None:
+        """Send a C-CANCEL of what was asked (PS3.7 9.3.2.3)."""
+        message = C_CANCEL()
+        message.MessageIDBeingRespondedTo = MESSAGE_ID
+        self._association.dimse.send_msg(message, context.context_id or 1)
 
     def echo(self) -> Any:
         """Send a C-ECHO (PS3.7 9.1.5); the answer."""
@@ -100,6 +112,17 @@ class Session:
     def waiting(self) -> bool:
         """Whether another message is already here."""
         return self._association.message_waits()
+
+    def is_readable(self) -> bool:
+        """Whether the archive has sent something more, or hung up; waits for nothing."""
+        return self._association.transport.is_readable()
+
+    def ends(self) -> tuple[str, str]:
+        """The IP addresses of our end of the connection and of the archive's."""
+        sock = self._association.transport.socket
+        if sock is None:
+            raise ArchiveBroken(_broken(self.peer))
+        return sock.getsockname()[0], sock.getpeername()[0]
 
     def failure(self) -> ArchiveError | Cancelled:
         """Why the association ended, as an exception to raise."""
@@ -167,6 +190,8 @@ def refused_status(peer: DicomPeer, status: int, act: str) -> ArchiveRefused:
     reason = reasons.get(status >> 8, "it could not process the request")
     if status == 0x0124:
         reason = "we are not authorised"
+    if status in NOT_OFFERED:
+        return NotOffered(f"{peer.name} does not offer what {act} needs (status {status:04X}).")
     return ArchiveRefused(f"{peer.name} refused {act}: {reason} (status {status:04X}).")
 
 
@@ -174,7 +199,7 @@ def _refusal(peer: DicomPeer, answer: A_ASSOCIATE | None) -> ArchiveRefused | No
     if answer is None or (answer.result == 0 and not answer.presentation_context_definition_results_list):
         return None
     if answer.result == 0:
-        return ArchiveRefused(f"{peer.name} offers none of the services that we asked for.")
+        return NotOffered(f"{peer.name} offers none of the services that we asked for.")
     ours, theirs = peer.calling_ae_title, peer.ae_title
     reasons = {
         (1, 3): f"it does not know our AE title {ours}; ask its IT department to add it",

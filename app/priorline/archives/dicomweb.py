@@ -28,6 +28,10 @@ class DicomWebArchive:
         """Always: WADO-RS answers on the connection that asks."""
         return True
 
+    def accepts_move(self) -> bool:
+        """Never: nothing is sent on connections of its own."""
+        return False
+
     def find_studies(
         self,
         patient: Patient,

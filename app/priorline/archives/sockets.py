@@ -161,6 +161,10 @@ class WatchedSocket(AssociationSocket):
             self._count(sock, len(more))
         return True
 
+    def is_readable(self) -> bool:
+        """Whether something has come, or the end, that is not taken yet; waits for nothing."""
+        return bool(self._ahead) or super().ready
+
     def holds_pdu(self) -> bool:
         """Whether a whole PDU has been read ahead."""
         if len(self._ahead) < HEADER.size:

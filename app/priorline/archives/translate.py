@@ -164,15 +164,17 @@ def read_row(identifier: BytesIO | None, transfer_syntax: UID) -> Row | None:
         return None
 
 
-def elements(encoded: bytes, *, implicit: bool) -> dict[int, bytes]:
+def elements(encoded: bytes, *, implicit: bool, last: int = 0xFFFFFFFF) -> dict[int, bytes]:
     """Raw values by tag at the top level of a little-endian dataset (PS3.5 7.1); a sequence is its encoded items.
 
-    Raises struct.error where the dataset ends too early.
+    Reads no further than to the tag `last`. Raises struct.error where the dataset ends too early.
     """
     found: dict[int, bytes] = {}
     at = 0
     while at < len(encoded):
         group, number = TAG.unpack_from(encoded, at)
+        if group << 16 | number > last:
+            break
         at, length = _length(encoded, at + 4, implicit or group == DELIMITER_GROUP)
         end = _end(encoded, at, implicit) if length == UNDEFINED_LENGTH else at + length
         value = _part(encoded, at, end)

@@ -204,23 +204,27 @@ class WatchedAssociation(Association):
     """
 
     def __init__(self, peer: DicomPeer, proposal: Proposal, watch: Watch, address: AddressInformation) -> None:
+        self._prepare(watch)
+        self.acse = _Negotiation(self)
+        self.transport = WatchedSocket(self, watch, peer, _anywhere(address.is_ipv4))
+        self.set_socket(self.transport)
+        self.requestor, self.acceptor = self._party(_BLANK.requestor), self._party(_BLANK.acceptor)
+        self.acceptor.address_info = address
+        self.requestor.requested_contexts = list(proposal.contexts)
+        self.requestor.primitive, self._request = proposal.to(peer, address)
+
+    def _prepare(self, watch: Watch) -> None:
+        """What both sides of an association have; all but the transport and the parties."""
         if pynetdicom.__version__ != PINNED:
             raise UnsupportedLibrary(
                 f"pynetdicom {pynetdicom.__version__} is installed, but only {PINNED} is supported."
             )
         self.__dict__.update(_BLANK.__dict__)
         self._watch = watch
-        self.acse = _Negotiation(self)
         self.dul: _Provider = _Provider(self, watch)
         self.dimse = MessageProvider(self, _Inbox(self.dul, self._is_over))
-        self.transport = WatchedSocket(self, watch, peer, _anywhere(address.is_ipv4))
-        self.set_socket(self.transport)
         self.network_timeout = None
         self.message_length_max = MESSAGE_LENGTH_MAX
-        self.requestor, self.acceptor = self._party(_BLANK.requestor), self._party(_BLANK.acceptor)
-        self.acceptor.address_info = address
-        self.requestor.requested_contexts = list(proposal.contexts)
-        self.requestor.primitive, self._request = proposal.to(peer, address)
 
     def _party(self, blank: ServiceUser) -> ServiceUser:
         party = copy.copy(blank)

@@ -81,6 +81,11 @@ class Watch:
         if self.fault is None:
             self.fault, self.error = fault, error
 
+    def resume(self, silence: Fault, whole: float) -> None:
+        """Go on for so many seconds, after a cancellation and whatever is cancelled: there is a goodbye to say."""
+        self.fault, self._cancelled = None, lambda: False
+        self.phase(silence, whole, whole)
+
     def check(self) -> bool:
         """Whether waiting may go on."""
         if self.fault is None:

@@ -19,7 +19,7 @@ from priorline.work.hospitals import Hospital, build_hospitals
 from priorline.work.launch import Launch
 from priorline.work.messages import Configure
 from priorline.work.search import find_holders
-from priorline.work.session import Session, open_session
+from priorline.work.session import Session, open_session, open_trail
 
 
 def run_fetch(settings: Settings, study_uids: list[str], hospital: str, series: str, *, as_json: bool) -> int:
@@ -60,7 +60,7 @@ def wanted_studies(settings: Settings, named: list[str], launch: Launch | None) 
 
 
 def _chosen(settings: Settings, name: str) -> tuple[Hospital, ...]:
-    hospitals = build_hospitals(settings)
+    hospitals = build_hospitals(settings, open_trail(settings.state_directory))
     if not hospitals:
         raise UsageError("No hospital is configured; see `priorline config path`.")
     chosen = tuple(one for one in hospitals if not name or one.name == name)

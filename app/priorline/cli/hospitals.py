@@ -6,7 +6,7 @@ from typing import Any
 
 from priorline.archives.base import Archive
 from priorline.cli.output import NOTHING, OK, PARTLY, print_json, show_table
-from priorline.config import Settings
+from priorline.config import Settings, Workstation
 from priorline.domain.patient import Identifier, Patient
 from priorline.errors import ArchiveError, UsageError
 from priorline.work.hospitals import Hospital, build_hospitals
@@ -24,21 +24,23 @@ class Check:
     echo_ms: float = 0.0
     find: bool = False
     get: bool = False
+    move: bool = False
     findings: list[str] = field(default_factory=list)
 
 
 def check_port(settings: Settings) -> None:
     """Raise UsageError where the storage port is in use by something else."""
-    port = settings.workstation.port
+    port, address = settings.workstation.port, settings.workstation.address or "127.0.0.1"
     if not port:
         return
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((address, port))
         except OSError as problem:
             raise UsageError(
-                f"workstation.port {port} is in use by another program; choose another, or 0 for no listening."
+                f"workstation.port {port} cannot be listened at ({problem.strerror}): another program uses it, or "
+                "workstation.address is not this computer's; choose another, or port 0 for no listening."
             ) from problem
 
 
@@ -48,7 +50,7 @@ def run_check(settings: Settings, *, as_json: bool) -> int:
     if not hospitals:
         raise UsageError("No hospital is configured; see `priorline config path`.")
     check_port(settings)
-    checks = [_check(hospital) for hospital in hospitals]
+    checks = [_check(hospital, settings.workstation) for hospital in hospitals]
     if as_json:
         print_json(
             {"hospitals": [_document(check, hospital) for check, hospital in zip(checks, hospitals, strict=True)]}
@@ -59,7 +61,7 @@ def run_check(settings: Settings, *, as_json: bool) -> int:
     return OK if good == len(checks) else PARTLY if good else NOTHING
 
 
-def _check(hospital: Hospital) -> Check:
+def _check(hospital: Hospital, ours: Workstation) -> Check:
     check = Check(hospital.name)
     if hospital.archive is None:
         check.findings.append(hospital.why_not)
@@ -67,19 +69,27 @@ def _check(hospital: Hospital) -> Check:
     try:
         check.echo_ms = round(hospital.archive.echo(), 1)
         _check_find(hospital.archive, check)
-        check.get = hospital.archive.accepts_get()
-        if not check.get:
-            check.findings.append("It does not offer C-GET; studies cannot be fetched.")
-        if hospital.settings.retrieve == "c-move":
-            check.findings.append(
-                'retrieve = "c-move" is not spoken by this version, so studies cannot be fetched; '
-                'set it to "auto" or "c-get".'
-            )
+        check.get, check.move = hospital.archive.accepts_get(), hospital.archive.accepts_move()
     except ArchiveError as problem:
         check.findings.append(str(problem))
         return check
-    check.ok = check.find and check.get and hospital.settings.retrieve != "c-move"
+    check.ok = check.find and _can_retrieve(check, hospital.settings.retrieve, ours)
     return check
+
+
+def _can_retrieve(check: Check, retrieve: str, ours: Workstation) -> bool:
+    """Whether studies can be fetched in the configured way, with what has to be done for it."""
+    if retrieve != "c-move" and check.get:
+        return True
+    if retrieve == "c-get" or not check.move:
+        wanted = {"c-get": "C-GET", "c-move": "C-MOVE", "auto": "C-GET nor C-MOVE"}[retrieve]
+        check.findings.append(f"It does not offer {wanted}; studies cannot be fetched.")
+        return False
+    if not ours.port:
+        check.findings.append("It sends by C-MOVE only, and we do not listen: set workstation.port.")
+        return False
+    check.findings.append(f"It sends by C-MOVE: it has to know {ours.ae_title} at this computer, port {ours.port}.")
+    return True
 
 
 def _check_find(archive: Archive, check: Check) -> None:
@@ -96,7 +106,7 @@ def _document(check: Check, hospital: Hospital) -> dict[str, Any]:
         "echo_ms": check.echo_ms,
         "find": check.find,
         "get": check.get,
-        "move": False,
+        "move": check.move,
         "tls": hospital.encrypted,
         "findings": check.findings,
     }
@@ -105,7 +115,7 @@ def _document(check: Check, hospital: Hospital) -> dict[str, Any]:
 def _show(checks: list[Check]) -> None:
     rows = []
     for check in checks:
-        marks = ("yes" if check.find else "no", "yes" if check.get else "no")
+        marks = ["yes" if offered else "no" for offered in (check.find, check.get, check.move)]
         echo = f"{check.echo_ms:.1f} ms" if check.echo_ms else "-"
         rows.append((check.name, "ok" if check.ok else "NOT OK", echo, *marks, " ".join(check.findings)))
-    show_table(("hospital", "state", "echo", "find", "get", "findings"), rows)
+    show_table(("hospital", "state", "echo", "find", "get", "move", "findings"), rows)

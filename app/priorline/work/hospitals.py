@@ -1,15 +1,19 @@
 """From settings to archives, and from a patient to the number that each hospital is asked for."""
 
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from priorline.archives.base import Archive, DicomPeer, Timeouts
+from priorline.archives.base import Archive, DicomPeer, SecurityAlert, Timeouts
 from priorline.archives.dicom import DicomArchive
 from priorline.archives.dicomweb import DicomWebArchive
 from priorline.archives.dicomweb_peer import DicomWebPeer
+from priorline.archives.storage_scp import StorageScp
 from priorline.archives.tls import client_context
-from priorline.config import HospitalSettings, Settings
+from priorline.audit.trail import AuditEvent, AuditTrail
+from priorline.config import HospitalSettings, Settings, Workstation
 from priorline.domain.patient import Identifier, Patient
 from priorline.errors import ConfigError
 
@@ -69,10 +73,13 @@ class Hospital:
         return patient
 
 
-def build_hospitals(settings: Settings) -> tuple[Hospital, ...]:
-    """All configured hospitals, in the order of the file."""
-    own_title = settings.workstation.ae_title
-    return tuple(_hospital(hospital, own_title) for hospital in settings.hospital)
+def build_hospitals(settings: Settings, trail: AuditTrail | None = None) -> tuple[Hospital, ...]:
+    """All configured hospitals, in the order of the file; what is refused while they send to us goes to the `trail`.
+
+    Without a trail they cannot send to us.
+    """
+    scp = None if trail is None else _storage_scp(settings.workstation, trail)
+    return tuple(_hospital(hospital, settings.workstation.ae_title, scp) for hospital in settings.hospital)
 
 
 def local_numbers(hospitals: tuple[Hospital, ...], patient: Patient) -> dict[str, Identifier]:
@@ -81,12 +88,27 @@ def local_numbers(hospitals: tuple[Hospital, ...], patient: Patient) -> dict[str
     return {name: local.identifier for name, local in asked.items() if local is not None}
 
 
-def _hospital(settings: HospitalSettings, own_title: str) -> Hospital:
+def _storage_scp(ours: Workstation, trail: AuditTrail) -> StorageScp:
+    def on_alert(alert: SecurityAlert) -> None:
+        facts = asdict(alert)
+        trail.record(AuditEvent.SECURITY_ALERT, study=facts.pop("study_uid"), **facts)
+
+    return StorageScp(ours.ae_title, ours.port, _start_thread, on_alert, ours.address)
+
+
+def _start_thread(run: Callable[[], None]) -> Callable[[float], None]:
+    # Dies with the process: an archive that hangs must not keep it.
+    thread = threading.Thread(target=run, name="storage", daemon=True)
+    thread.start()
+    return thread.join
+
+
+def _hospital(settings: HospitalSettings, own_title: str, scp: StorageScp | None) -> Hospital:
     if settings.protocol == "folder":
         return Hospital(settings, None, f'Protocol "{settings.protocol}" is not spoken by this version.')
     try:
         web = settings.protocol == "dicomweb"
-        return Hospital(settings, _web_archive(settings) if web else _archive(settings, own_title))
+        return Hospital(settings, _web_archive(settings) if web else _archive(settings, own_title, scp))
     except ConfigError as problem:
         # Never in clear what was meant to be encrypted.
         return Hospital(settings, None, str(problem))
@@ -106,7 +128,7 @@ def _web_archive(settings: HospitalSettings) -> Archive:
     )
 
 
-def _archive(settings: HospitalSettings, own_title: str) -> Archive:
+def _archive(settings: HospitalSettings, own_title: str, scp: StorageScp | None) -> Archive:
     """Raises ConfigError where TLS is configured by what cannot be used."""
     return DicomArchive(
         DicomPeer(
@@ -120,7 +142,10 @@ def _archive(settings: HospitalSettings, own_title: str) -> Archive:
             patient_id_issuer=settings.patient_id_issuer,
             retrieve=settings.retrieve,
             tls=client_context(settings.tls) if settings.tls.wanted else None,
-        )
+            sends_as=settings.sends_as,
+            sends_from=settings.sends_from,
+        ),
+        scp,
     )
 
 

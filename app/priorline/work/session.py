@@ -61,7 +61,8 @@ def open_session(configure: Configure) -> Session:
     """Build the graph once; raises CacheError where the cache cannot be used."""
     settings, state = configure.settings, Path(configure.state_directory)
     store = open_store(settings, Path(configure.cache_directory), state)
-    return Session(settings, build_hospitals(settings), store, open_trail(state), open_links(settings, state))
+    trail = open_trail(state)
+    return Session(settings, build_hospitals(settings, trail), store, trail, open_links(settings, state))
 
 
 def _store(settings: Settings, cache_directory: Path, state_directory: Path, key: MasterKey | None) -> Store:

@@ -1,0 +1,179 @@
+"""One connection to our storage SCP: who is there, what it brings, and what it is told."""
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+from pynetdicom.dimse_primitives import C_ECHO, C_STORE
+from pynetdicom.presentation import PresentationContext
+
+from priorline.archives.base import Received, SecurityAlert
+from priorline.archives.dataset_head import read_head
+from priorline.archives.sockets import FOREIGN_FAULTS
+from priorline.archives.storage_association import AcceptedAssociation
+from priorline.archives.storage_expected import (
+    DOES_NOT_MATCH,
+    NOT_AUTHORISED,
+    SUCCESS,
+    Expected,
+    Handover,
+)
+from priorline.archives.translate import Row, cleaned
+from priorline.archives.watch import Fault, Watch
+from priorline.domain.study import is_uid
+
+SILENT = "connected and did not ask for an association"
+BROKE_PROTOCOL = "sent what the protocol does not allow"
+WRONG_TITLE = "asked for an association under an AE title that is not expected"
+NOT_ASKED_FOR = "sent an instance of a study that nobody asked for"
+MISNAMED = "sent an instance under a name that is not its own"
+STATEMENTS = {Fault.ACSE_SILENT: SILENT, Fault.TOO_SLOW: SILENT, Fault.BROKEN: BROKE_PROTOCOL}
+
+
+class Door(Protocol):
+    """What a connection may ask of the storage SCP that it came to."""
+
+    ae_title: str
+
+    def open_for(self, address: str, caller: str | None = None) -> tuple[Expected, ...]:
+        """The open retrievals for which somebody there may send."""
+
+    def admit(self, sender: "Sender") -> bool:
+        """Whether there is room for one more association."""
+
+    def alert(self, alert: SecurityAlert) -> None:
+        """Report what was refused."""
+
+
+class _SenderWatch(Watch):
+    """A watch whose progress is progress of the retrievals, too."""
+
+    def __init__(self, cancelled: Callable[[], bool], expected: Callable[[], tuple[Expected, ...]]) -> None:
+        super().__init__(cancelled)
+        self._expected = expected
+
+    def progress(self) -> None:
+        super().progress()
+        for expected in self._expected():
+            expected.progress()
+
+
+class Sender:
+    """One connection; `run` serves it in the thread that is its own."""
+
+    def __init__(self, door: Door, sock: socket.socket, address: str) -> None:
+        self.address, self.caller = address, ""
+        self.agreed, self.over = False, False
+        self.join: Callable[[float], None] = lambda _seconds: None
+        self._door, self._socket = door, sock
+        self._called, self._answering = "", False
+        self._watch = _SenderWatch(self._is_unwanted, self._retrievals)
+
+    def run(self) -> None:
+        """Serve until the peer goes, or nobody waits for anything from it."""
+        association: AcceptedAssociation | None = None
+        try:
+            association = AcceptedAssociation(self._door.ae_title, self._socket, self._watch)
+            association.may_go_on = self._may_go_on
+            self._serve(association)
+        except FOREIGN_FAULTS:
+            self._watch.fail(Fault.BROKEN)
+        finally:
+            statement = STATEMENTS.get(self._watch.fault) if self._watch.fault else None
+            if statement:
+                self._alert(statement)
+            if association is not None:
+                association.close()
+            self._socket.close()
+            self.over = True
+
+    def end(self) -> None:
+        """End it at once, from another thread."""
+        self._watch.fail(Fault.CLOSED)
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _is_unwanted(self) -> bool:
+        # What was taken, or could not be, is still answered.
+        return not self._answering and not self._door.open_for(self.address, self.caller if self.agreed else None)
+
+    def _retrievals(self) -> tuple[Expected, ...]:
+        return self._door.open_for(self.address, self.caller) if self.agreed else ()
+
+    def _serve(self, association: AcceptedAssociation) -> None:
+        limits = [expected.peer.timeouts for expected in self._door.open_for(self.address)]
+        seconds = max((one.acse for one in limits), default=0.0)
+        self._watch.phase(Fault.ACSE_SILENT, seconds, seconds)
+        request = association.await_request()
+        if request is None:
+            return
+        self.caller, self._called = str(request.calling_ae_title).strip(), str(request.called_ae_title).strip()
+        callers = {title for expected in self._door.open_for(self.address) for title in expected.callers}
+        if not callers:
+            return
+        if not self._door.admit(self):
+            association.reject_for_now()
+        elif association.negotiate(request, callers):
+            self._watch.phase(Fault.STALLED, max(one.progress for one in limits))
+            while (message := association.receive()) is not None:
+                self._answer(association, *message)
+            return
+        else:
+            self._alert(WRONG_TITLE)
+        association.transport.part()
+
+    def _answer(self, association: AcceptedAssociation, context_id: int, message: Any) -> None:
+        context = association.context(context_id)
+        self._watch.progress()
+        if context is not None and isinstance(message, C_ECHO) and message.is_valid_request:
+            association.answer_echo(context_id, message)
+        elif context is not None and isinstance(message, C_STORE) and message.DataSet is not None:
+            self._answering = True
+            try:
+                association.answer_store(context_id, message, self._status(context, message))
+            finally:
+                self._answering = False
+        else:
+            self._watch.fail(Fault.BROKEN)
+
+    def _status(self, context: PresentationContext, message: C_STORE) -> int:
+        received = Received(
+            sop_class_uid=str(message.AffectedSOPClassUID or ""),
+            sop_instance_uid=str(message.AffectedSOPInstanceUID or ""),
+            transfer_syntax=str(context.transfer_syntax[0]),
+            dataset=message.DataSet.getvalue() if message.DataSet else b"",
+        )
+        head, expected = self._judged(context, received.dataset)
+        if expected is None:
+            return NOT_AUTHORISED
+        names = (head.uid("SOPClassUID"), head.uid("SOPInstanceUID"), context.abstract_syntax)
+        status = SUCCESS
+        if names != (received.sop_class_uid, received.sop_instance_uid, received.sop_class_uid):
+            self._alert(MISNAMED, expected.study_uid)
+            status = DOES_NOT_MATCH
+        if not (is_uid(received.sop_class_uid) and is_uid(received.sop_instance_uid)):
+            return DOES_NOT_MATCH
+        # One under a wrong name goes on to where such are kept apart and shown; the sender is told no all the same.
+        with self._watch.held():
+            return expected.offer(Handover(received, status))
+
+    def _may_go_on(self, context: PresentationContext, begun: bytes) -> bool:
+        wanted = self._judged(context, begun)[1] is not None
+        if not wanted:
+            self._watch.fail(Fault.CLOSED)
+        return wanted
+
+    def _judged(self, context: PresentationContext, dataset: bytes) -> tuple[Row, Expected | None]:
+        """What a dataset begins with, and the retrieval that asked for its study."""
+        head = read_head(dataset, context.transfer_syntax[0], "StudyInstanceUID") or Row({})
+        study_uid = head.uid("StudyInstanceUID")
+        expected = next((one for one in self._retrievals() if one.study_uid == study_uid), None)
+        if expected is None:
+            self._alert(NOT_ASKED_FOR, study_uid)
+        return head, expected
+
+    def _alert(self, problem: str, study_uid: str = "") -> None:
+        hospital = next((one.peer.name for one in self._door.open_for(self.address)), "")
+        names = (hospital, cleaned(self.caller), cleaned(self._called), study_uid)
+        self._door.alert(SecurityAlert(problem, self.address, *names))
