@@ -10,6 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from priorline.desk.decisions import CHANGED, NOT_KEPT, NOT_TAKEN_BACK
 from priorline.desk.identity_card import IdentityCard
+from priorline.desk.identity_details import Details
 from priorline.desk.viewer.content import PaneState
 from priorline.desk.window import Window
 from priorline.domain.links import PersonLink
@@ -303,3 +304,23 @@ def test_the_study_that_is_read_is_never_one_in_question(window: Window, bridge:
     assert window.case is not None
     assert window.case.current() is None
     assert window.comparison.halves[window.comparison.prior].card.isVisible()
+
+
+def test_what_has_not_been_on_the_screen_is_not_confirmed(
+    qtbot: QtBot, window: Window, bridge: ScriptedBridge, look: Look
+) -> None:
+    window.resize(1000, 600)
+    card = asked(window, bridge, look)
+    bar = card.findChild(Details).verticalScrollBar()
+    look(lambda: bar.maximum() > 0)
+    assert not card.same.isEnabled()
+    bar.setValue(bar.maximum())
+    assert card.same.isEnabled()
+    bar.setValue(0)
+    assert card.same.isEnabled()  # it has been read
+
+
+def test_in_a_large_window_all_is_on_the_screen_at_once(window: Window, bridge: ScriptedBridge, look: Look) -> None:
+    window.resize(1600, 1000)
+    card = asked(window, bridge, look)
+    look(card.same.isEnabled)

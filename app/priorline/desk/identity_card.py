@@ -42,6 +42,7 @@ class IdentityCard(QFrame):
         self.look, self.same = QPushButton(COMPARE, self), QPushButton(CONFIRM, self)
         self._lay_out()
         self.reason.textChanged.connect(self._judge)
+        self._details.read_on.connect(self._judge)
         # Enter only ever looks: the decision is a press of its own, once the details have been there to be read.
         self.reason.returnPressed.connect(self.look.click)
         self.look.clicked.connect(self._ask_details)
@@ -97,7 +98,8 @@ class IdentityCard(QFrame):
     def _judge(self) -> None:
         given = bool(self.reason.text().strip())
         self.look.setEnabled(given and self.same.isHidden())
-        self.same.setEnabled(given and not self.same.isHidden())
+        # In a small window the details scroll: nobody confirms what was never on the screen.
+        self.same.setEnabled(given and not self.same.isHidden() and self._details.is_read)
 
     def _ask_details(self) -> None:
         if self._study is not None:

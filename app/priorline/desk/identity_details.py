@@ -1,6 +1,6 @@
 """How every holder of a study describes its person, below how the patient is described; what differs is marked."""
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QScrollArea, QWidget
 
 from priorline.desk import theme, wording
@@ -12,7 +12,12 @@ COLUMNS = ("Name", "Birth date", "Sex", "Number")
 
 
 class Details(QScrollArea):
-    """One block for each way in which the person is described; scrolls where they are many, and cuts nothing."""
+    """One block for each way in which the person is described; scrolls where they are many, and cuts nothing.
+
+    `read_on` comes when more of it has been on the screen.
+    """
+
+    read_on = Signal()
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -20,10 +25,19 @@ class Details(QScrollArea):
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setAccessibleName("The patient, and the person of the study")
+        self._read_to = 0
+        self.verticalScrollBar().valueChanged.connect(self._scrolled)
+        self.verticalScrollBar().rangeChanged.connect(self._scrolled)
         self.hide()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether all of it has been on the screen."""
+        return not self.isHidden() and self._read_to >= self.verticalScrollBar().maximum()
 
     def clear(self) -> None:
         """Nothing of anybody."""
+        self._read_to = 0
         self.takeWidget()
         self.hide()
 
@@ -44,6 +58,10 @@ class Details(QScrollArea):
         self.setMinimumHeight(min(needed, LEAST_HEIGHT))
         self.setMaximumHeight(min(needed, MOST_HEIGHT))
         self.show()
+
+    def _scrolled(self) -> None:
+        self._read_to = max(self._read_to, self.verticalScrollBar().value())
+        self.read_on.emit()
 
 
 def _described(study: TimelineStudy) -> tuple[tuple[str, Patient], ...]:
