@@ -18,6 +18,7 @@ from pynetdicom import evt
 from pynetdicom.dsutils import encode
 
 import peers
+from ends import ENOUGH_SECONDS, ended
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
 from priorline.archives.base import DicomPeer, FindSummary, Received
 from priorline.archives.dicom import DicomArchive
@@ -25,7 +26,6 @@ from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import StudyAnswer
 from priorline.errors import (
     ArchiveBroken,
-    ArchiveError,
     ArchiveRefused,
     ArchiveTimedOut,
     ArchiveUnreachable,
@@ -35,26 +35,6 @@ from priorline.errors import (
 PATIENT = Patient(Identifier("PL-0042"))
 STUDY = "1.2.826.0.1.3680043.8.498.1"
 INSTANCES = 5
-ENOUGH_SECONDS = 60
-
-
-def ended(work: Callable[[], Any]) -> Any:
-    """What `work` returns or raises; fails the test, instead of hanging it, when it does not end."""
-    outcome: list[Any] = []
-
-    def run() -> None:
-        try:
-            outcome.append(work())
-        except ArchiveError as error:
-            outcome.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(ENOUGH_SECONDS)
-    assert outcome, "the call did not come back"
-    if isinstance(outcome[0], ArchiveError):
-        raise outcome[0]
-    return outcome[0]
 
 
 def find(peer: DicomPeer, cancelled: Callable[[], bool] = lambda: False) -> tuple[FindSummary, list[StudyAnswer]]:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import peers
+from ends import ended
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
 from priorline.archives.base import Received, RetrieveSummary, Timeouts
 from priorline.archives.dicomweb import DicomWebArchive
@@ -41,28 +42,8 @@ from web_hospital import (
 )
 
 PATIENT = Patient(Identifier(PATIENT_ID))
-ENOUGH_SECONDS = 60
 MEGABYTE = 1 << 20
 RSS_MAX = 32 * MEGABYTE
-
-
-def ended(work: Callable[[], Any]) -> Any:
-    """What `work` returns or raises; fails the test, instead of hanging it, when it does not end."""
-    outcome: list[Any] = []
-
-    def run() -> None:
-        try:
-            outcome.append(work())
-        except ArchiveError as error:
-            outcome.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(ENOUGH_SECONDS)
-    assert outcome, "the call did not come back"
-    if isinstance(outcome[0], ArchiveError):
-        raise outcome[0]
-    return outcome[0]
 
 
 def find(peer: DicomWebPeer, cancelled: Callable[[], bool] = lambda: False) -> Any:

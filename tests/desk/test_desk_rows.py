@@ -123,6 +123,7 @@ def test_nothing_is_said_of_no_studies_while_rows_are_made(qtbot: QtBot, window:
     said = []
     while window.list.rows.total() == 0:
         said.append((window.line.message, window.count.text()))
+        assert len(said) < 100_000, "the rows never came"
         QApplication.processEvents()
     assert len(said) > 2
     assert not [message for message, _count in said if message]

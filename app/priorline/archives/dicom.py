@@ -48,19 +48,11 @@ class DicomArchive:
 
         Rows that tell too little are handed over at once, and once more with what their series tell.
         """
-        lacking: list[StudyAnswer] = []
-
-        def take(rows: list[StudyAnswer]) -> None:
-            on_rows(rows)
-            lacking.extend(row for row in rows if not dicom_complete.is_told(row))
-
-        summary = dicom_find.find_studies(self.peer, patient, take, cancelled)
-        # Where the list was cut off, the archive is not one to be asked for more.
-        over = summary.cancelled or summary.cut
-        known = [] if over else dicom_complete.completed(self.peer, lacking, cancelled)
-        if known:
-            on_rows(known)
-        return summary
+        return dicom_complete.find_completely(
+            lambda take: dicom_find.find_studies(self.peer, patient, take, cancelled),
+            lambda lacking: dicom_complete.completed(self.peer, lacking, cancelled),
+            on_rows,
+        )
 
     def find_study(self, study_uid: str) -> StudyAnswer | None:
         """C-FIND of one study, and of its series where it tells too little."""

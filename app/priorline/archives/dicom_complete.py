@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 
-from priorline.archives.base import DicomPeer
+from priorline.archives.base import DicomPeer, FindSummary
 from priorline.archives.dicom_find import PROPOSAL, Tally, rows_of
 from priorline.archives.dicom_session import Cancelled, associate
 from priorline.archives.translate import Row
@@ -25,6 +25,26 @@ KEYS = ("SeriesInstanceUID", "Modality", "BodyPartExamined", "Laterality", "Numb
 def is_told(answer: StudyAnswer) -> bool:
     """Whether a row says with what a study was made, and of what."""
     return bool(answer.modalities and (answer.description or answer.body_part))
+
+
+def find_completely(
+    find: Callable[[Callable[[list[StudyAnswer]], None]], FindSummary],
+    complete: Callable[[list[StudyAnswer]], list[StudyAnswer]],
+    on_rows: Callable[[list[StudyAnswer]], None],
+) -> FindSummary:
+    """Search by `find`; rows are handed over at once, and those that tell too little once more by `complete`."""
+    lacking: list[StudyAnswer] = []
+
+    def take(rows: list[StudyAnswer]) -> None:
+        on_rows(rows)
+        lacking.extend(row for row in rows if not is_told(row))
+
+    summary = find(take)
+    # Where the list was cut off, the archive is not one to be asked for more.
+    known = [] if summary.cancelled or summary.cut else complete(lacking)
+    if known:
+        on_rows(known)
+    return summary
 
 
 def completed(

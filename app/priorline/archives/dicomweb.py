@@ -42,18 +42,11 @@ class DicomWebArchive:
 
         Rows that tell too little are handed over at once, and once more with what their series tell.
         """
-        lacking: list[StudyAnswer] = []
-
-        def take(rows: list[StudyAnswer]) -> None:
-            on_rows(rows)
-            lacking.extend(row for row in rows if not dicom_complete.is_told(row))
-
-        summary = dicomweb_search.find_studies(self.peer, patient, take, cancelled)
-        over = summary.cancelled or summary.cut
-        known = [] if over else dicomweb_search.completed(self.peer, lacking, cancelled)
-        if known:
-            on_rows(known)
-        return summary
+        return dicom_complete.find_completely(
+            lambda take: dicomweb_search.find_studies(self.peer, patient, take, cancelled),
+            lambda lacking: dicomweb_search.completed(self.peer, lacking, cancelled),
+            on_rows,
+        )
 
     def find_study(self, study_uid: str) -> StudyAnswer | None:
         """QIDO-RS for one study, and for its series where it tells too little."""
