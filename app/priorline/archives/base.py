@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from priorline.archives.incoming import Announced, Receiver
 from priorline.archives.tls import ClientContext
 from priorline.domain.patient import Patient
 from priorline.domain.study import SeriesAnswer, StudyAnswer
@@ -66,16 +67,6 @@ class FindSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """One instance as it came: the UIDs as announced by the sender, unchecked, and the encoded dataset, untouched."""
-
-    sop_class_uid: str
-    sop_instance_uid: str
-    transfer_syntax: str
-    dataset: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class SecurityAlert:
     """Something that our storage SCP refused: what was wrong, and who it was as far as that was told.
 
@@ -106,6 +97,18 @@ class RetrieveSummary:
     status: int
     received: int = 0
     cancelled: bool = False
+
+
+Listed = dict[str, list[str]]
+"""SOP Instance UIDs by Series Instance UID, each series in the order of its instance numbers as far as told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some instances of one series."""
+
+    series_uid: str
+    sop_uids: tuple[str, ...]
 
 
 class Archive(Protocol):
@@ -142,41 +145,55 @@ class Archive(Protocol):
     def list_series(self, study_uid: str) -> list[SeriesAnswer]:
         """List the series of a study."""
 
-    def list_instances(self, study_uid: str) -> dict[str, set[str]] | None:
-        """SOP Instance UIDs by Series Instance UID, None where the archive does not tell."""
+    def list_instances(self, study_uid: str) -> Listed | None:
+        """The instances of a study, None where the archive does not tell."""
 
     def retrieve(
         self,
         study_uid: str,
         series_uid: str | None,
         sop_classes: Collection[str],
-        on_instance: Callable[[Received], None],
+        receiver: Receiver,
         cancelled: Callable[[], bool],
     ) -> RetrieveSummary:
         """Fetch a study or one of its series, handing over each instance as it comes.
 
-        What `on_instance` raises ends the retrieval at once and is raised here. An empty `sop_classes` means unknown.
+        What the receiver raises ends the retrieval at once and is raised here. An empty `sop_classes` means unknown.
+        """
+
+    def retrieve_listed(
+        self,
+        study_uid: str,
+        next_batch: Callable[[], Batch | None],
+        sop_classes: Collection[str],
+        receiver: Receiver,
+        cancelled: Callable[[], bool],
+    ) -> RetrieveSummary | None:
+        """Fetch instances by name on one connection, batch after batch, until there is none.
+
+        May run several times at once, in several threads. None, before any batch is taken, where the archive cannot
+        be asked so. Raises as `retrieve`.
         """
 
 
-def part10(received: Received, ae_title: str) -> bytes:
-    """A DICOM file (PS3.10 7.1) around a received dataset, whose bytes are kept as they are.
+def part10_head(announced: Announced, ae_title: str) -> bytes:
+    """What a DICOM file has before its dataset (PS3.10 7.1).
 
     The preamble is zero, so no other file format can hide in it. `ae_title` names the sender.
     """
     meta = b"".join(
         (
             _element(0x0001, b"OB", b"\x00\x01"),
-            _element(0x0002, b"UI", _uid(received.sop_class_uid)),
-            _element(0x0003, b"UI", _uid(received.sop_instance_uid)),
-            _element(0x0010, b"UI", _uid(received.transfer_syntax)),
+            _element(0x0002, b"UI", _uid(announced.sop_class_uid)),
+            _element(0x0003, b"UI", _uid(announced.sop_instance_uid)),
+            _element(0x0010, b"UI", _uid(announced.transfer_syntax)),
             _element(0x0012, b"UI", _uid(IMPLEMENTATION_CLASS_UID)),
             _element(0x0013, b"SH", _padded(IMPLEMENTATION_VERSION_NAME, b" ")),
             _element(0x0016, b"AE", _padded(ae_title, b" ")),
         )
     )
     length = _element(0x0000, b"UL", struct.pack("<L", len(meta)))
-    return b"".join((bytes(128), b"DICM", length, meta, received.dataset))
+    return b"".join((bytes(128), b"DICM", length, meta))
 
 
 def _element(number: int, vr: bytes, value: bytes) -> bytes:

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Collection
 
 from priorline.archives import dicom_complete, dicom_find, dicom_get, dicom_move, dicom_session
-from priorline.archives.base import DicomPeer, FindSummary, Received, RetrieveSummary
+from priorline.archives.base import Batch, DicomPeer, FindSummary, Listed, RetrieveSummary
 from priorline.archives.dicom_session import NotOffered
+from priorline.archives.incoming import Receiver
 from priorline.archives.storage_scp import StorageScp
 from priorline.domain.patient import Patient
 from priorline.domain.study import SeriesAnswer, StudyAnswer
@@ -63,7 +64,7 @@ class DicomArchive:
         """C-FIND at SERIES level."""
         return dicom_find.list_series(self.peer, study_uid)
 
-    def list_instances(self, study_uid: str) -> dict[str, set[str]] | None:
+    def list_instances(self, study_uid: str) -> Listed | None:
         """C-FIND at IMAGE level, series by series; None where the archive does not answer that."""
         return dicom_find.list_instances(self.peer, study_uid)
 
@@ -72,7 +73,7 @@ class DicomArchive:
         study_uid: str,
         series_uid: str | None,
         sop_classes: Collection[str],
-        on_instance: Callable[[Received], None],
+        receiver: Receiver,
         cancelled: Callable[[], bool],
     ) -> RetrieveSummary:
         """C-GET of a study or a series, or C-MOVE where that is configured, or C-GET is not offered.
@@ -82,10 +83,23 @@ class DicomArchive:
         """
         if not self._by_move:
             try:
-                return dicom_get.retrieve(self.peer, study_uid, series_uid, sop_classes, on_instance, cancelled)
+                return dicom_get.retrieve(self.peer, study_uid, series_uid, sop_classes, receiver, cancelled)
             except NotOffered:
                 if self.peer.retrieve != "auto":
                     raise
-        summary = dicom_move.retrieve(self.peer, self._scp, study_uid, series_uid, on_instance, cancelled)
+        summary = dicom_move.retrieve(self.peer, self._scp, study_uid, series_uid, receiver, cancelled)
         self._by_move = True
         return summary
+
+    def retrieve_listed(
+        self,
+        study_uid: str,
+        next_batch: Callable[[], Batch | None],
+        sop_classes: Collection[str],
+        receiver: Receiver,
+        cancelled: Callable[[], bool],
+    ) -> RetrieveSummary | None:
+        """C-GETs of instances on one association; None where the hospital sends by C-MOVE only."""
+        if self._by_move:
+            return None
+        return dicom_get.retrieve_listed(self.peer, study_uid, next_batch, sop_classes, receiver, cancelled)

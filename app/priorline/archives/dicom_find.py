@@ -10,7 +10,7 @@ from pynetdicom.dimse_primitives import C_FIND
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
 
-from priorline.archives.base import DicomPeer, FindSummary
+from priorline.archives.base import DicomPeer, FindSummary, Listed
 from priorline.archives.dicom_messages import encoded, request
 from priorline.archives.dicom_session import (
     CANCELLED,
@@ -124,7 +124,8 @@ def study_classes(peer: DicomPeer, study_uid: str, cancelled: Callable[[], bool]
             return told
         found: set[str] = set()
         for series in _series(session, study_uid, ()):
-            found |= _told_by_images(session, study_uid, series.series_uid, "SOPClassUID")
+            rows = _images(session, study_uid, series.series_uid, "SOPClassUID")
+            found |= {row.uid("SOPClassUID") for row in rows} - {""}
     return tuple(sorted(found))
 
 
@@ -134,17 +135,24 @@ def _classes_in_study(session: Session, study_uid: str) -> tuple[str, ...]:
     return tuple(sorted({uid for row in rows for uid in row.uids("SOPClassesInStudy")}))
 
 
-def list_instances(peer: DicomPeer, study_uid: str) -> dict[str, set[str]] | None:
-    """SOP Instance UIDs by series, from IMAGE level; None where the archive does not answer at that level."""
+def list_instances(peer: DicomPeer, study_uid: str) -> Listed | None:
+    """The instances of a study, from IMAGE level; None where the archive does not answer at that level."""
     uid_key(study_uid)
     with associate(peer, PROPOSAL) as session:
-        listed: dict[str, set[str]] = {}
+        listed: Listed = {}
         for series in _series(session, study_uid, ()):
-            found = _told_by_images(session, study_uid, series.series_uid, "SOPInstanceUID")
+            rows = _images(session, study_uid, series.series_uid, "InstanceNumber")
+            found = in_order((row.number("InstanceNumber"), row.uid("SOPInstanceUID")) for row in rows)
             if not found:
                 return None
             listed[series.series_uid] = found
     return listed
+
+
+def in_order(told: Iterable[tuple[int | None, str]]) -> list[str]:
+    """SOP Instance UIDs by instance number, each once; those without a number, as told, at the end."""
+    numbers = {uid: number for number, uid in told if uid}
+    return sorted(numbers, key=lambda uid: (numbers[uid] is None, numbers[uid] or 0))
 
 
 def _series(session: Session, study_uid: str, classes: tuple[str, ...]) -> list[SeriesAnswer]:
@@ -156,15 +164,14 @@ def _series(session: Session, study_uid: str, classes: tuple[str, ...]) -> list[
     return list(found.values())
 
 
-def _told_by_images(session: Session, study_uid: str, series_uid: str, keyword: str) -> set[str]:
-    """The values of one UID over the instances of a series; none where IMAGE level is refused."""
-    returned, asked = {"SOPInstanceUID", keyword}, {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid}
+def _images(session: Session, study_uid: str, series_uid: str, keyword: str) -> list[Row]:
+    """What the instances of a series tell of themselves; nothing where IMAGE level is refused."""
+    returned, asked = ("SOPInstanceUID", keyword), {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid}
     try:
-        rows = list(rows_of(session, Tally(), "IMAGE", tuple(sorted(returned)), bounded=False, **asked))
+        rows = list(rows_of(session, Tally(), "IMAGE", returned, bounded=False, **asked))
     except ArchiveRefused:
-        return set()
-    ours = [row for row in rows if row.uid("SeriesInstanceUID") in ("", series_uid)]
-    return {row.uid(keyword) for row in ours} - {""}
+        return []
+    return [row for row in rows if row.uid("SeriesInstanceUID") in ("", series_uid)]
 
 
 def rows_of(

@@ -5,21 +5,24 @@ from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
-from pynetdicom.dimse_primitives import C_GET, C_MOVE, C_STORE
+from pynetdicom.dimse_primitives import C_GET, C_MOVE
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet  # type: ignore[attr-defined]
 
-from priorline.archives.base import DicomPeer, Received, RetrieveSummary
+from priorline.archives.base import Batch, DicomPeer, RetrieveSummary
 from priorline.archives.dicom_find import SYNTAXES, study_classes, uid_key
 from priorline.archives.dicom_messages import encoded, request
 from priorline.archives.dicom_session import (
     CANCELLED,
     PENDING,
     Cancelled,
+    NotOffered,
     Session,
     associate,
     refused_status,
 )
+from priorline.archives.incoming import Announced, Incoming, Receiver
+from priorline.archives.inflow import StoreRequest
 from priorline.archives.upper_layer import Proposal
 from priorline.archives.watch import Fault
 from priorline.domain.study import is_uid
@@ -67,33 +70,75 @@ class _Counts:
     idle: int = 0
     last: Suboperations = NOTHING_TOLD
 
+    def add(self, other: "_Counts") -> None:
+        self.received += other.received
+        completed, failed, warned, remaining = (a + b for a, b in zip(self.last, other.last, strict=True))
+        self.last = completed, failed, warned, remaining
+
 
 def retrieve(
     peer: DicomPeer,
     study_uid: str,
     series_uid: str | None,
     sop_classes: Collection[str],
-    on_instance: Callable[[Received], None],
+    receiver: Receiver,
     cancelled: Callable[[], bool],
 ) -> RetrieveSummary:
-    """Fetch a study or a series; what `on_instance` raises aborts the association and is raised here."""
+    """Fetch a study or a series; what the receiver raises aborts the association and is raised here."""
     identifier = retrieve_identifier(study_uid, series_uid)
     counts = _Counts()
     try:
         classes = _classes(sop_classes or study_classes(peer, study_uid, cancelled))
         with associate(peer, Proposal(_contexts(classes), storage=classes), cancelled) as session:
-            return _exchange(session, identifier, counts, on_instance)
+            status = _Exchange(session, counts, receiver).run(identifier)
+            if status not in (0, CANCELLED) and status >> 12 != 0xB:
+                raise refused_status(peer, status, "the retrieval")
+            return _summary(counts, status)
     except Cancelled:
         return _summary(counts, CANCELLED, cancelled=True)
 
 
-def retrieve_identifier(study_uid: str, series_uid: str | None) -> Dataset:
-    """What names a study or a series to retrieve (PS3.4 C.4.2.1.4); raises UsageError for what is no UID."""
+def retrieve_listed(
+    peer: DicomPeer,
+    study_uid: str,
+    next_batch: Callable[[], Batch | None],
+    sop_classes: Collection[str],
+    receiver: Receiver,
+    cancelled: Callable[[], bool],
+) -> RetrieveSummary | None:
+    """Fetch instances by their UIDs (PS3.4 C.4.3.1.3.1, IMAGE level), batch after batch on one association.
+
+    A batch that the peer refuses ends in its status, as others may not be; None before any where it offers no C-GET.
+    """
+    total, status = _Counts(), 0
+    try:
+        classes = _classes(sop_classes or study_classes(peer, study_uid, cancelled))
+        with associate(peer, Proposal(_contexts(classes), storage=classes), cancelled) as session:
+            session.context(MODEL)
+            while (batch := next_batch()) is not None:
+                counts = _Counts()
+                identifier = retrieve_identifier(study_uid, batch.series_uid, batch.sop_uids)
+                status = _Exchange(session, counts, receiver).run(identifier) or status
+                total.add(counts)
+    except NotOffered:
+        return None
+    except Cancelled:
+        return _summary(total, CANCELLED, cancelled=True)
+    return _summary(total, status)
+
+
+def retrieve_identifier(study_uid: str, series_uid: str | None, sop_uids: Collection[str] = ()) -> Dataset:
+    """What names a study, a series or instances of one to retrieve (PS3.4 C.4.2.1.4).
+
+    Raises UsageError for what is no UID.
+    """
     identifier = Dataset()
-    identifier.QueryRetrieveLevel = "STUDY" if series_uid is None else "SERIES"
+    identifier.QueryRetrieveLevel = "STUDY" if series_uid is None else "IMAGE" if sop_uids else "SERIES"
     identifier.StudyInstanceUID = uid_key(study_uid)
     if series_uid is not None:
         identifier.SeriesInstanceUID = uid_key(series_uid)
+    if sop_uids:
+        identifier.SOPInstanceUID = [uid_key(uid) for uid in sop_uids]
     return identifier
 
 
@@ -107,64 +152,56 @@ def accepts_get(peer: DicomPeer) -> bool:
     return True
 
 
-def _exchange(
-    session: Session, identifier: Dataset, counts: _Counts, on_instance: Callable[[Received], None]
-) -> RetrieveSummary:
-    session.watch.phase(Fault.STALLED, session.peer.timeouts.progress)
-    context = session.context(MODEL)
-    session.ask(request(C_GET, MODEL), context, encoded(identifier, context.transfer_syntax[0]))
-    while True:
-        context_id, message = session.receive()
-        if isinstance(message, C_STORE):
-            _take(session, context_id, message, counts, on_instance)
-        elif not isinstance(message, C_GET):
-            raise ArchiveBroken(f"{session.peer.name} answered a retrieval with something else.")
-        elif message.Status in PENDING:
-            _note_pending(session, message, counts)
-        else:
-            return _finished(session, message, counts)
+class _Exchange:
+    """One C-GET on an association that may carry several, one after another."""
 
+    def __init__(self, session: Session, counts: _Counts, receiver: Receiver) -> None:
+        self._session, self._counts, self._receiver = session, counts, receiver
 
-def _take(
-    session: Session,
-    context_id: int,
-    message: C_STORE,
-    counts: _Counts,
-    on_instance: Callable[[Received], None],
-) -> None:
-    context = session.storage_context(context_id)
-    if context is None or message.DataSet is None:
-        raise ArchiveBroken(f"{session.peer.name} sent an instance that was not agreed on.")
-    session.watch.progress()
-    received = Received(
-        sop_class_uid=str(message.AffectedSOPClassUID or ""),
-        sop_instance_uid=str(message.AffectedSOPInstanceUID or ""),
-        transfer_syntax=str(context.transfer_syntax[0]),
-        dataset=message.DataSet.getvalue(),
-    )
-    with session.watch.held():
-        on_instance(received)
-    counts.received += 1
-    session.accept(context_id, message)
+    def run(self, identifier: Dataset) -> int:
+        """Ask, and take what comes; the final status."""
+        session = self._session
+        session.receive_into(self._begin)
+        session.watch.phase(Fault.STALLED, session.peer.timeouts.progress)
+        context = session.context(MODEL)
+        session.ask(request(C_GET, MODEL), context, encoded(identifier, context.transfer_syntax[0]))
+        while True:
+            context_id, message = session.receive()
+            if isinstance(message, StoreRequest):
+                self._take(context_id, message)
+            elif not isinstance(message, C_GET):
+                raise ArchiveBroken(f"{session.peer.name} answered a retrieval with something else.")
+            elif message.Status in PENDING:
+                self._note_pending(message)
+            else:
+                self._counts.last = suboperations(message) or NOTHING_TOLD
+                return message.Status or 0
 
+    def _begin(self, context_id: int, asked: StoreRequest) -> Incoming:
+        context = self._session.storage_context(context_id)
+        if context is None:
+            raise ArchiveBroken(f"{self._session.peer.name} sent an instance that was not agreed on.")
+        syntax = str(context.transfer_syntax[0])
+        return self._receiver(Announced(asked.sop_class_uid, asked.sop_instance_uid, syntax))
 
-def _note_pending(session: Session, message: C_GET, counts: _Counts) -> None:
-    now = suboperations(message) or NOTHING_TOLD
-    if now != counts.last:
-        counts.last, counts.idle = now, 0
+    def _take(self, context_id: int, asked: StoreRequest) -> None:
+        session = self._session
         session.watch.progress()
-        return
-    counts.idle += 1
-    if counts.idle > IDLE_PENDING_MAX:
-        raise ArchiveBroken(f"{session.peer.name} promises instances without end and sends none.")
+        if asked.incoming is not None:
+            with session.watch.held():
+                asked.incoming.finish()
+        self._counts.received += 1
+        session.accept(context_id, asked)
 
-
-def _finished(session: Session, message: C_GET, counts: _Counts) -> RetrieveSummary:
-    status = message.Status or 0
-    counts.last = suboperations(message) or NOTHING_TOLD
-    if status not in (0, CANCELLED) and status >> 12 != 0xB:
-        raise refused_status(session.peer, status, "the retrieval")
-    return _summary(counts, status)
+    def _note_pending(self, message: C_GET) -> None:
+        counts, now = self._counts, suboperations(message) or NOTHING_TOLD
+        if now != counts.last:
+            counts.last, counts.idle = now, 0
+            self._session.watch.progress()
+            return
+        counts.idle += 1
+        if counts.idle > IDLE_PENDING_MAX:
+            raise ArchiveBroken(f"{self._session.peer.name} promises instances without end and sends none.")
 
 
 def suboperations(message: C_GET | C_MOVE) -> Suboperations | None:

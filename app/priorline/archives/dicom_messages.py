@@ -12,9 +12,11 @@ from pydicom.uid import UID
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_FIND_RQ, C_GET_RQ, C_MOVE_RQ, DIMSEMessage
-from pynetdicom.dimse_primitives import C_FIND, C_GET, C_MOVE, C_STORE, DIMSEPrimitive
+from pynetdicom.dimse_primitives import C_FIND, C_GET, C_MOVE, DIMSEPrimitive
 from pynetdicom.dsutils import encode
 from pynetdicom.pdu_primitives import P_DATA
+
+from priorline.archives.inflow import ELEMENT, StoreRequest
 
 DATASET, COMMAND, LAST = 0, 1, 2
 MESSAGE_ID = 1
@@ -26,7 +28,7 @@ NO_DATASET = 0x0101
 AFFECTED_CLASS, KIND, RESPONDED, HAS_DATASET, STATUS = 0x0002, 0x0100, 0x0120, 0x0800, 0x0900
 PLAIN = {0x0000, AFFECTED_CLASS, KIND, RESPONDED, HAS_DATASET, STATUS}
 PLAIN_LENGTH_MAX = 256
-ELEMENT = struct.Struct("<HHL")
+P_DATA_TF, PDU_AND_PDV = 0x04, struct.Struct(">BBLLBB")
 
 
 class _Message(DIMSEMessage):
@@ -123,14 +125,14 @@ def encoded(identifier: Dataset, transfer_syntax: UID) -> bytes:
     return encode(identifier, transfer_syntax.is_implicit_VR, transfer_syntax.is_little_endian) or b""
 
 
-def store_response(message: C_STORE, status: int = 0) -> bytes:
+def store_response(asked: StoreRequest, status: int = 0) -> bytes:
     """The command set of a C-STORE-RSP (PS3.7 9.3.1.2); without a status it says success."""
-    uids = (str(message.AffectedSOPClassUID or ""), str(message.AffectedSOPInstanceUID or ""))
+    uids = (asked.sop_class_uid, asked.sop_instance_uid)
     sop_class, sop_instance = (uid.encode("ascii", "replace") + b"\0" * (len(uid) % 2) for uid in uids)
     elements = (
         (AFFECTED_CLASS, sop_class),
         (KIND, struct.pack("<H", C_STORE_RSP)),
-        (RESPONDED, struct.pack("<H", message.MessageID or 0)),
+        (RESPONDED, struct.pack("<H", asked.message_id)),
         (HAS_DATASET, struct.pack("<H", NO_DATASET)),
         (STATUS, struct.pack("<H", status)),
         (0x1000, sop_instance),
@@ -139,11 +141,10 @@ def store_response(message: C_STORE, status: int = 0) -> bytes:
     return ELEMENT.pack(0, 0, 4) + struct.pack("<L", len(body)) + body
 
 
-def fragments(context_id: int, kind: int, encoded: bytes, pdu_length: int) -> Iterator[P_DATA]:
-    """An encoded command set or dataset (`kind`) in pieces that fit the peer's PDUs; 0 is no limit."""
-    size = max(pdu_length - PDV_HEAD, FRAGMENT_MIN) if pdu_length else len(encoded)
+def data_pdus(context_id: int, kind: int, encoded: bytes, pdu_length: int) -> Iterator[bytes]:
+    """The P-DATA-TF PDUs of an encoded command set or dataset (`kind`) that fit the peer; 0 is no limit."""
+    size = max(pdu_length - PDV_HEAD, FRAGMENT_MIN) if pdu_length else max(len(encoded), 1)
     for at in range(0, len(encoded), size):
+        piece = encoded[at : at + size]
         control = kind | (LAST if at + size >= len(encoded) else 0)
-        piece = P_DATA()
-        piece.presentation_data_value_list.append((context_id, bytes((control,)) + encoded[at : at + size]))
-        yield piece
+        yield PDU_AND_PDV.pack(P_DATA_TF, 0, len(piece) + PDV_HEAD, len(piece) + 2, context_id, control) + piece

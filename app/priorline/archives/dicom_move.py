@@ -9,7 +9,7 @@ from pynetdicom.dimse_primitives import C_MOVE
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove  # type: ignore[attr-defined]
 
-from priorline.archives.base import DicomPeer, Received, RetrieveSummary
+from priorline.archives.base import DicomPeer, RetrieveSummary
 from priorline.archives.dicom_find import SYNTAXES
 from priorline.archives.dicom_get import Suboperations, retrieve_identifier, suboperations
 from priorline.archives.dicom_messages import encoded, request
@@ -22,6 +22,7 @@ from priorline.archives.dicom_session import (
     associate,
     refused_status,
 )
+from priorline.archives.incoming import Incoming, Receiver
 from priorline.archives.sockets import POLL
 from priorline.archives.storage_expected import Expected
 from priorline.archives.storage_scp import StorageScp
@@ -41,12 +42,12 @@ def retrieve(
     scp: StorageScp | None,
     study_uid: str,
     series_uid: str | None,
-    on_instance: Callable[[Received], None],
+    receiver: Receiver,
     cancelled: Callable[[], bool],
 ) -> RetrieveSummary:
-    """Have a study or a series sent to us; what `on_instance` raises ends it at once and is raised here.
+    """Have a study or a series sent to us; what the receiver raises ends it at once and is raised here.
 
-    `on_instance` is called in the calling thread. Raises ArchiveRefused where we do not listen, or only in
+    Datasets are received in threads of the storage SCP, and finished in the calling one. Raises ArchiveRefused where we do not listen, or only in
     clear to a hospital that is spoken to by TLS.
     """
     identifier = retrieve_identifier(study_uid, series_uid)
@@ -61,11 +62,11 @@ def retrieve(
             f"{peer.name} sends only on connections of its own (C-MOVE), and this workstation does not listen; "
             "set workstation.port, and have the hospital's IT department add our AE title with it."
         )
-    move = _Move(scp, on_instance)
+    move = _Move(scp)
     try:
         with (
             associate(peer, PROPOSAL, cancelled) as session,
-            scp.expect(peer, study_uid, session.ends()) as expected,
+            scp.expect(peer, study_uid, session.ends(), receiver) as expected,
         ):
             return move.run(session, expected, identifier)
     except Cancelled:
@@ -88,8 +89,8 @@ class _Move:
     _session: Session
     _expected: Expected
 
-    def __init__(self, scp: StorageScp, on_instance: Callable[[Received], None]) -> None:
-        self._scp, self._on_instance = scp, on_instance
+    def __init__(self, scp: StorageScp) -> None:
+        self._scp = scp
         self._received = self._done = 0
         self._numbers: Suboperations | None = None
         self._seen = 0.0
@@ -145,9 +146,9 @@ class _Move:
         self._expected.take(self._hand_on, seconds)
         self._scp.deliver_alerts()
 
-    def _hand_on(self, received: Received) -> None:
+    def _hand_on(self, incoming: Incoming) -> None:
         with self._session.watch.held():
-            self._on_instance(received)
+            incoming.finish()
         self._received += 1
 
     def _check_watch(self) -> None:

@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from pydicom.uid import UID
-from pynetdicom.dimse_primitives import C_CANCEL, C_ECHO, C_STORE
+from pynetdicom.dimse_primitives import C_CANCEL, C_ECHO
 from pynetdicom.pdu_primitives import A_ASSOCIATE, A_RELEASE
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AddressInformation
 
 from priorline.archives.base import DicomPeer
-from priorline.archives.dicom_messages import COMMAND, DATASET, MESSAGE_ID, fragments, store_response
+from priorline.archives.dicom_messages import COMMAND, DATASET, MESSAGE_ID, store_response
+from priorline.archives.inflow import Begin, StoreRequest
 from priorline.archives.upper_layer import Proposal, WatchedAssociation
 from priorline.archives.watch import Fault, Watch
 from priorline.errors import (
@@ -75,12 +76,16 @@ class Session:
 
     def ask(self, command: bytes, context: PresentationContext, identifier: bytes) -> None:
         """Send an encoded request and its identifier, encoded as the context demands."""
-        self._send(context.context_id or 1, COMMAND, command)
-        self._send(context.context_id or 1, DATASET, identifier)
+        self._association.send_data(context.context_id or 1, COMMAND, command)
+        self._association.send_data(context.context_id or 1, DATASET, identifier)
 
-    def accept(self, context_id: int, message: C_STORE) -> None:
+    def receive_into(self, begin: Begin) -> None:
+        """Say where the datasets of the instances to come go; what `begin` raises is raised by `receive`."""
+        self._association.receive_into(begin)
+
+    def accept(self, context_id: int, asked: StoreRequest) -> None:
         """Answer a C-STORE with success (PS3.7 9.3.1.2)."""
-        self._send(context_id, COMMAND, store_response(message))
+        self._association.send_data(context_id, COMMAND, store_response(asked))
 
     def cancel(self, context: PresentationContext) -> None:
         """Send a C-CANCEL of what was asked (PS3.7 9.3.2.3)."""
@@ -96,16 +101,12 @@ class Session:
         self._association.dimse.send_msg(message, self.context(VERIFICATION).context_id or 1)
         return self.receive()[1]
 
-    def _send(self, context_id: int, kind: int, encoded: bytes) -> None:
-        for piece in fragments(context_id, kind, encoded, self._association.dimse.maximum_pdu_size):
-            self._association.dul.send_pdu(piece)
-
     def receive(self) -> tuple[int, Any]:
         """The next message and the number of its context; raises ArchiveError, or Cancelled."""
         context_id, message = self._association.dimse.get_msg(block=True)
         if message is None:
             raise self.failure()
-        if not isinstance(message, C_STORE) and not message.is_valid_response:
+        if not isinstance(message, StoreRequest) and not message.is_valid_response:
             raise ArchiveBroken(_broken(self.peer))
         return context_id or 0, message
 

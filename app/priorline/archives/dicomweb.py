@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 
 from priorline.archives import dicom_complete, dicomweb_retrieve, dicomweb_search
-from priorline.archives.base import FindSummary, Received, RetrieveSummary
+from priorline.archives.base import Batch, FindSummary, Listed, RetrieveSummary
 from priorline.archives.dicomweb_peer import DicomWebPeer
 from priorline.domain.patient import Patient
 from priorline.domain.study import SeriesAnswer, StudyAnswer
@@ -57,7 +57,7 @@ class DicomWebArchive:
         """QIDO-RS for the series of a study."""
         return dicomweb_search.list_series(self.peer, study_uid)
 
-    def list_instances(self, study_uid: str) -> dict[str, set[str]] | None:
+    def list_instances(self, study_uid: str) -> Listed | None:
         """QIDO-RS for the instances of a study; None where the archive does not answer that."""
         return dicomweb_search.list_instances(self.peer, study_uid)
 
@@ -66,8 +66,19 @@ class DicomWebArchive:
         study_uid: str,
         series_uid: str | None,
         sop_classes: Collection[str],
-        on_instance: Callable[[Received], None],
+        receiver: Receiver,
         cancelled: Callable[[], bool],
     ) -> RetrieveSummary:
         """WADO-RS of a study or a series, as it is stored; `sop_classes` are not negotiated here."""
-        return dicomweb_retrieve.retrieve(self.peer, study_uid, series_uid, on_instance, cancelled)
+        return dicomweb_retrieve.retrieve(self.peer, study_uid, series_uid, receiver, cancelled)
+
+    def retrieve_listed(
+        self,
+        study_uid: str,
+        next_batch: Callable[[], Batch | None],
+        sop_classes: Collection[str],
+        receiver: Receiver,
+        cancelled: Callable[[], bool],
+    ) -> RetrieveSummary | None:
+        """Not used: a study or series is one stream, in which nothing waits for an answer of ours."""
+        return None

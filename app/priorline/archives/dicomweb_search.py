@@ -8,12 +8,13 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from priorline.archives import dicom_complete
-from priorline.archives.base import FindSummary
+from priorline.archives.base import FindSummary, Listed
 from priorline.archives.dicom_find import (
     SERIES_KEYS,
     STUDY_KEYS,
     Tally,
     exact_key,
+    in_order,
     is_of_number,
     uid_key,
 )
@@ -123,20 +124,20 @@ def list_series(peer: DicomWebPeer, study_uid: str) -> list[SeriesAnswer]:
     return list(found.values())
 
 
-def list_instances(peer: DicomWebPeer, study_uid: str) -> dict[str, set[str]] | None:
-    """SOP Instance UIDs by series; None where the archive gives no list, or one with a hole in it."""
+def list_instances(peer: DicomWebPeer, study_uid: str) -> Listed | None:
+    """The instances of a study; None where the archive gives no list, or one with a hole in it."""
     tally, watch = Tally(), _watch(peer, lambda: False)
-    listed: dict[str, set[str]] = {}
-    fields = ("SeriesInstanceUID", "SOPInstanceUID")
+    told: dict[str, list[tuple[int | None, str]]] = {}
+    fields = ("SeriesInstanceUID", "SOPInstanceUID", "InstanceNumber")
     question = Question(_path(study_uid, "instances"), fields, most=INSTANCES_MAX)
     try:
         for page in _pages(peer, watch, tally, question):
             for row in page:
-                listed.setdefault(row.uid(fields[0]), set()).add(row.uid(fields[1]))
+                told.setdefault(row.uid(fields[0]), []).append((row.number(fields[2]), row.uid(fields[1])))
     except ArchiveRefused:
         return None
-    has_hole = tally.dropped or tally.cut or "" in listed or any("" in uids for uids in listed.values())
-    return None if has_hole else listed or None
+    has_hole = tally.dropped or tally.cut or "" in told or any(not uid for pairs in told.values() for _, uid in pairs)
+    return None if has_hole else {series: in_order(pairs) for series, pairs in told.items()} or None
 
 
 def _path(study_uid: str, level: str) -> str:

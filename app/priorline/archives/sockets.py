@@ -31,6 +31,7 @@ POLL = 0.04
 READ_AHEAD = 16384
 CONNECT_POLL = 0.02
 HEADER = struct.Struct(">BBL")
+DATA = 0x04
 A_ABORT = b"\x07\x00\x00\x00\x00\x04\x00\x00\x00\x00"
 # What pynetdicom and pydicom raise while they take apart what a peer sent.
 FOREIGN_FAULTS = (
@@ -172,6 +173,42 @@ class WatchedSocket(AssociationSocket):
         length: int = HEADER.unpack_from(self._ahead)[2]
         return len(self._ahead) >= HEADER.size + length
 
+    def begins_with_data(self) -> bool:
+        """Whether the next PDU is whole data and of a length that was agreed on; reads its header ahead."""
+        while len(self._ahead) < HEADER.size:
+            more = self._receive(bytearray(HEADER.size - len(self._ahead)))
+            if not more:
+                return False
+            self._ahead += more
+        kind, _, length = HEADER.unpack_from(self._ahead)
+        return bool(kind == DATA and length <= PDU_LENGTH + PDU_SLACK)
+
+    def take_header(self) -> int:
+        """Take the header of the next PDU, which `begins_with_data` has read; its length."""
+        length: int = HEADER.unpack_from(self._ahead)[2]
+        del self._ahead[: HEADER.size]
+        return length
+
+    def fill(self, view: memoryview) -> None:
+        """Fill all of a buffer; raises OSError at the end of the stream and when the watch is over."""
+        filled = min(len(self._ahead), len(view))
+        view[:filled] = self._ahead[:filled]
+        del self._ahead[:filled]
+        sock = self._open()
+        while filled < len(view):
+            try:
+                got = sock.recv_into(view[filled:])
+            except TimeoutError:
+                if not self._watch.check():
+                    raise OSError("association is over") from None
+                continue
+            if got == 0:
+                raise ConnectionError("the stream ended inside a fragment")
+            filled += got
+            self._count(sock, got)
+            if not self._watch.check():
+                raise OSError("association is over")
+
     def recv(self, nr_bytes: int) -> bytearray:
         """Read exactly `nr_bytes`, fewer only at the end of the stream.
 
@@ -187,25 +224,28 @@ class WatchedSocket(AssociationSocket):
         return self._recv_rest(nr_bytes)
 
     def _recv_rest(self, nr_bytes: int) -> bytearray:
-        sock, buffer, filled = self._open(), bytearray(nr_bytes), len(self._ahead)
-        buffer[:filled] = self._ahead
+        buffer = self._ahead[:]
         self._ahead.clear()
-        view = memoryview(buffer)
-        while filled < nr_bytes:
-            try:
-                got = sock.recv_into(view[filled:])
-            except TimeoutError:
-                got = -1
-            if got == 0:
-                view.release()
-                del buffer[filled:]
+        while len(buffer) < nr_bytes:
+            more = self._receive(bytearray(nr_bytes - len(buffer)))
+            if not more:
                 break
-            if got > 0:
-                filled += got
-                self._count(sock, got)
-            if filled < nr_bytes and not self._watch.check():
-                raise OSError("association is over")
+            buffer += more
         return buffer
+
+    def _receive(self, buffer: bytearray) -> bytearray:
+        """What has come, at most as much as `buffer` holds; waits for it, nothing at the end of the stream.
+
+        Raises OSError when the watch is over.
+        """
+        sock = self._open()
+        while True:
+            with suppress(TimeoutError):
+                got = sock.recv_into(buffer)
+                self._count(sock, got)
+                return buffer[:got]
+            if not self._watch.check():
+                raise OSError("association is over")
 
     def _count(self, sock: socket.socket, received: int) -> None:
         self._heard = True

@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
-from priorline.archives.base import DicomPeer, Received
+from priorline.archives.base import DicomPeer
+from priorline.archives.incoming import Incoming, Receiver
 from priorline.errors import CacheFull
 
 SUCCESS, NOT_AUTHORISED, OUT_OF_RESOURCES, DOES_NOT_MATCH, FAILED = 0, 0x0124, 0xA700, 0xA900, 0x0110
@@ -14,8 +15,8 @@ SUCCESS, NOT_AUTHORISED, OUT_OF_RESOURCES, DOES_NOT_MATCH, FAILED = 0, 0x0124, 0
 class Handover:
     """One instance on its way; whoever brought it waits for the status to answer with."""
 
-    def __init__(self, received: Received, status: int) -> None:
-        self.received, self.status_if_taken = received, status
+    def __init__(self, incoming: Incoming, status: int) -> None:
+        self.incoming, self.status_if_taken = incoming, status
         self._status = NOT_AUTHORISED
         self._settled = threading.Event()
 
@@ -33,12 +34,12 @@ class Handover:
 class Expected:
     """One open retrieval by C-MOVE: what it waits for, from whom, and its inbox.
 
-    `addresses` are those that the hospital sends from, `callers` its AE titles. A connection brings the next instance
+    `addresses` are those that the hospital sends from, `callers` its AE titles; `receiver` takes the instances. A connection brings the next instance
     only when the one before is settled, so that a slow receiver slows the sender and the inbox stays short.
     """
 
-    def __init__(self, peer: DicomPeer, study_uid: str, addresses: frozenset[str]) -> None:
-        self.peer, self.study_uid, self.addresses = peer, study_uid, addresses
+    def __init__(self, peer: DicomPeer, study_uid: str, addresses: frozenset[str], receiver: Receiver) -> None:
+        self.peer, self.study_uid, self.addresses, self.receiver = peer, study_uid, addresses, receiver
         self.callers = frozenset(title.strip() for title in peer.sends_as or (peer.ae_title,))
         self.progressed = time.monotonic()
         self._inbox: SimpleQueue[Handover] = SimpleQueue()
@@ -56,15 +57,16 @@ class Expected:
     def offer(self, handover: Handover) -> int:
         """Hand over an instance; the status to answer with, once the retrieval has taken it or has ended."""
         with self._closing:
-            if self._closed:
-                return NOT_AUTHORISED
-            self._inbox.put(handover)
-        return handover.outcome()
+            if not self._closed:
+                self._inbox.put(handover)
+                return self._outcome(handover)
+        handover.incoming.drop()
+        return NOT_AUTHORISED
 
-    def take(self, on_instance: Callable[[Received], None], seconds: float) -> bool:
-        """Give the next instance to `on_instance`, waiting at most so long for it; whether there was one.
+    def take(self, finish: Callable[[Incoming], None], seconds: float) -> bool:
+        """Give the next instance to `finish`, waiting at most so long for it; whether there was one.
 
-        It is acknowledged only when `on_instance` returns; what that raises is raised here.
+        It is acknowledged only when `finish` returns; what that raises is raised here.
         """
         try:
             handover = self._inbox.get(timeout=seconds)
@@ -72,7 +74,7 @@ class Expected:
             return False
         status = FAILED
         try:
-            on_instance(handover.received)
+            finish(handover.incoming)
             status = handover.status_if_taken
         except CacheFull:
             status = OUT_OF_RESOURCES

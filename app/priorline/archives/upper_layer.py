@@ -7,7 +7,6 @@ and messages are what speaks here, too; only who steps them, and what they are m
 
 import copy
 import queue
-import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
@@ -20,25 +19,23 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association, ServiceUser
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import StateMachine
-from pynetdicom.pdu import A_ASSOCIATE_RQ, P_DATA_TF
-from pynetdicom.pdu_items import PresentationDataValueItem
-from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.pdu import A_ASSOCIATE_RQ
+from pynetdicom.pdu_primitives import A_ASSOCIATE, P_DATA
 from pynetdicom.presentation import PresentationContext, build_role
 from pynetdicom.transport import AddressInformation
 
 from priorline.archives.base import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, DicomPeer
-from priorline.archives.dicom_messages import MessageProvider
-from priorline.archives.sockets import FOREIGN_FAULTS, HEADER, PDU_LENGTH, WatchedSocket
+from priorline.archives.dicom_messages import MessageProvider, data_pdus
+from priorline.archives.inflow import COMMAND_LENGTH_MAX, MESSAGE_LENGTH_MAX, Begin, Inflow, Torn
+from priorline.archives.sockets import FOREIGN_FAULTS, PDU_LENGTH, WatchedSocket
 from priorline.archives.watch import Fault, Watch
 from priorline.errors import PriorlineError
 
 PINNED = "3.0.4"
-COMMAND_LENGTH_MAX = 65536
-# A message may grow to this before it is complete; a multi-frame object can be large.
-MESSAGE_LENGTH_MAX = 1 << 31
 # Where an A-ASSOCIATE-RQ has the title of whom it calls (PS3.8 9.3.2).
 CALLED_TITLE = slice(10, 26)
-DATA, PDV_HEADER = 0x04, struct.Struct(">LB")
+# Where data is transferred (PS3.8 9.2.1).
+ESTABLISHED = "Sta6"
 # What every association begins with: the library's constructors take longer than to connect and to agree.
 _BLANK = Association(ApplicationEntity(), "requestor")
 
@@ -154,6 +151,10 @@ class _Provider(DULServiceProvider):
         self.state_machine = _StateMachine(self)
         self.event_queue, self._recv_pdu, self.to_provider_queue = _Line(), _Line(), _Line()
         self.to_user_queue = _Inbox(self)
+        self.inflow = Inflow(watch, self._to_library, lambda message: assoc.dimse.msg_queue.put(message))
+
+    def _to_library(self, primitive: P_DATA) -> None:
+        self.assoc.dimse.receive_primitive(primitive)
 
     def start(self) -> None:
         self.assoc._dul_ready.set()
@@ -161,21 +162,21 @@ class _Provider(DULServiceProvider):
     def is_alive(self) -> bool:
         return not self._kill_thread
 
-    def _decode_pdu(self, bytestream: bytearray) -> tuple[Any, str]:
-        """Data, which most PDUs are, is taken apart here with a single copy; raises ValueError where it is torn."""
-        if bytestream[0] != DATA:
-            return super()._decode_pdu(bytestream)
-        pdu, view, at = P_DATA_TF(), memoryview(bytestream), HEADER.size
-        while at < len(view):
-            length, context_id = PDV_HEADER.unpack_from(view, at)
-            end = at + 4 + length
-            if length < 2 or end > len(view):
-                raise ValueError("a fragment of data is torn")
-            item = PresentationDataValueItem()
-            item.presentation_context_id, item.presentation_data_value = context_id, bytes(view[at + 5 : end])
-            pdu.presentation_data_value_items.append(item)
-            at = end
-        return pdu, "Evt10"
+    def _read_pdu_data(self) -> None:
+        """Data, which most PDUs are, is taken apart while it is read; the others are the library's."""
+        transport: Any = self.socket
+        try:
+            is_data = self.state_machine.current_state == ESTABLISHED and transport.begins_with_data()
+            if is_data:
+                self.inflow.take(transport, transport.take_header())
+                return
+        except Torn:
+            self.event_queue.put("Evt19")
+            return
+        except OSError:
+            self.event_queue.put("Evt17")
+            return
+        super()._read_pdu_data()
 
     def send_pdu(self, primitive: Any) -> None:
         super().send_pdu(primitive)
@@ -240,6 +241,15 @@ class WatchedAssociation(Association):
         proposed = {context.context_id: context.transfer_syntax for context in self.requestor.requested_contexts}
         return bool(accepted.transfer_syntax) and accepted.transfer_syntax[0] in proposed[accepted.context_id]
 
+    def send_data(self, context_id: int, kind: int, encoded: bytes) -> None:
+        """Send an encoded command set or dataset (`kind`) in PDUs that fit the peer (P-DATA, PS3.8 9.3.5)."""
+        for pdu in data_pdus(context_id, kind, encoded, self.dimse.maximum_pdu_size):
+            self.transport.send(pdu)
+
+    def receive_into(self, begin: Begin) -> None:
+        """Say where the datasets of instances go that the peer stores with us."""
+        self.dul.inflow.begin = begin
+
     def _is_over(self) -> bool:
         """Whether no message can come any more: one grew too long, or the association ended."""
         growing = self.dimse.message
@@ -272,3 +282,4 @@ class WatchedAssociation(Association):
         self._watch.fail(Fault.CLOSED)
         self.kill()
         self.transport.hang_up()
+        self.dul.inflow.drop()

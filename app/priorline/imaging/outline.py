@@ -3,6 +3,7 @@
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import Protocol
 
 from priorline.errors import NotDicom
 
@@ -24,6 +25,14 @@ _CUT_OFF = "The file ends too early; fetch or copy it again."
 _NOT_DICOM = "The file is not a DICOM object; choose another one."
 
 
+class Body(Protocol):
+    """Bytes that need not all be in memory; a slice of them is."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes | bytearray | memoryview: ...
+
+
 @dataclass(frozen=True, slots=True)
 class PixelElement:
     """The element that holds the pixels: `start` and `end` of its value in `Outline.body`, in bytes."""
@@ -38,7 +47,7 @@ class PixelElement:
 class Outline:
     """A whole DICOM object: `body` from `start` on is the data set, inflated where it was deflated (PS3.5 A.5)."""
 
-    body: bytes
+    body: Body
     start: int
     implicit: bool
     little: bool
@@ -46,20 +55,25 @@ class Outline:
     sop_uid: str
     pixels: PixelElement | None
 
+    @property
+    def head(self) -> bytes:
+        """The data set up to the value of its pixels, all of it where there are none."""
+        return bytes(self.body[self.start : self.pixels.start if self.pixels else len(self.body)])
 
-def outline(data: bytes) -> Outline:
+
+def outline(data: Body) -> Outline:
     """Walk all elements of a file and say where its data set and its pixels are.
 
     Reads with and without preamble and file meta information (PS3.10 7.1); no value is copied except a deflated
     data set. Raises NotDicom for anything else, and for bytes that end before a declared length or delimiter.
     """
-    start = 132 if data[128:132] == b"DICM" else 0
-    if not start and data[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
+    start = 132 if bytes(data[128:132]) == b"DICM" else 0
+    if not start and bytes(data[:2]) not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
         raise NotDicom(_NOT_DICOM)
     meta, start = _file_meta(data, start)
     syntax = meta.get(0x00020010, "")
     if syntax == DEFLATED:
-        data, start = _inflated(data[start:]), 0
+        data, start = _inflated(bytes(data[start : len(data)])), 0
     if start >= len(data):
         raise NotDicom(_CUT_OFF)
     implicit, little = _encoding(data, start, syntax)
@@ -69,26 +83,27 @@ def outline(data: bytes) -> Outline:
     return Outline(data, start, implicit, little, syntax, meta.get(0x00020003, ""), pixels)
 
 
-def _file_meta(data: bytes, at: int) -> tuple[dict[int, str], int]:
+def _file_meta(data: Body, at: int) -> tuple[dict[int, str], int]:
     """UIDs of the file meta information, which is always explicit little endian, and where it ends."""
     walker = _Walker(data, little=True)
     found: dict[int, str] = {}
-    while data[at : at + 2] == b"\x02\x00":
+    while bytes(data[at : at + 2]) == b"\x02\x00":
         tag, _, value, length = walker.element(at, implicit=False)
         if value + length > len(data):
             raise NotDicom(_CUT_OFF)
         if tag in {0x00020010, 0x00020003}:
-            found[tag] = data[value : value + length].decode("ascii", "replace").strip("\0 ")
+            found[tag] = bytes(data[value : value + length]).decode("ascii", "replace").strip("\0 ")
         at = value + length
     return found, at
 
 
-def _encoding(data: bytes, start: int, syntax: str) -> tuple[bool, bool]:
+def _encoding(data: Body, start: int, syntax: str) -> tuple[bool, bool]:
     """(implicit, little endian) of the data set: what its first element shows goes before what is declared."""
-    known = data[start + 4 : start + 6] in _LONG | _SHORT
+    first = bytes(data[start : start + 6])
+    known = first[4:] in _LONG | _SHORT
     if syntax:
         return (syntax == IMPLICIT_LITTLE and not known), syntax != EXPLICIT_BIG
-    little = not (known and data[start] == 0 and data[start + 1] != 0)
+    little = not (known and first[0] == 0 and first[1] != 0)
     return not known, little
 
 
@@ -108,26 +123,25 @@ def _inflated(data: bytes) -> bytes:
 class _Walker:
     """Steps from element to element (PS3.5 7.1 and 7.5) and never past the end of the bytes."""
 
-    def __init__(self, data: bytes, little: bool) -> None:
-        self.data = data
+    def __init__(self, data: Body, little: bool) -> None:
+        self.data, self.end = data, len(data)
         order = "<" if little else ">"
         self.tag_and_length = struct.Struct(order + "HHI").unpack_from
-        self.tag_only = struct.Struct(order + "HH").unpack_from
-        self.short = struct.Struct(order + "H").unpack_from
+        self.tag_and_short = struct.Struct(order + "HHxxH").unpack_from
         self.long = struct.Struct(order + "I").unpack_from
 
     def element(self, at: int, implicit: bool) -> tuple[int, bytes, int, int]:
         """(tag, value representation, offset of the value, declared length) of the element at `at`."""
+        begun = bytes(self.data[at : at + 12])
         try:
-            group, number = self.tag_only(self.data, at)
-            vr = b"" if implicit else self.data[at + 4 : at + 6]
-            tag = group << 16 | number
+            group, number, length = self.tag_and_short(begun)
+            vr = b"" if implicit else begun[4:6]
             # Some writers switch to implicit inside an explicit data set, and delimiters never carry a VR.
             if group == 0xFFFE or not (vr.isalpha() and vr.isupper()):
-                return tag, b"", at + 8, self.long(self.data, at + 4)[0]
+                return group << 16 | number, b"", at + 8, self.tag_and_length(begun)[2]
             if vr in _LONG:
-                return tag, vr, at + 12, self.long(self.data, at + 8)[0]
-            return tag, vr, at + 8, self.short(self.data, at + 6)[0]
+                return group << 16 | number, vr, at + 12, self.long(begun, 8)[0]
+            return group << 16 | number, vr, at + 8, length
         except struct.error as fault:
             raise NotDicom(_CUT_OFF) from fault
 
@@ -135,7 +149,7 @@ class _Walker:
         """Walk to `end` or to an item delimiter; where that is, and the pixel element met on the way."""
         pixels = None
         while at < end:
-            if end - at < 8 and not self.data[at:end].strip(b"\0"):
+            if end - at < 8 and not bytes(self.data[at:end]).strip(b"\0"):
                 return end, pixels
             tag, vr, value, length = self.element(at, implicit)
             if tag == _ITEM_END and depth:
@@ -160,8 +174,8 @@ class _Walker:
             if tag != _ITEM:
                 raise NotDicom("The file breaks off inside a sequence; fetch or copy it again.")
             if length == _UNDEFINED:
-                at = self.dataset(value, len(self.data), implicit, depth + 1)[0]
+                at = self.dataset(value, self.end, implicit, depth + 1)[0]
             else:
                 at = value + length
-            if at > len(self.data):
+            if at > self.end:
                 raise NotDicom(_CUT_OFF)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pydicom
+from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag, Tag
@@ -21,7 +22,7 @@ from pydicom.tag import BaseTag, Tag
 from priorline.domain.patient import Identifier, Patient
 from priorline.errors import NotDicom
 from priorline.imaging.instance import InstanceHeader
-from priorline.imaging.outline import PIXEL_TAGS, Outline, outline
+from priorline.imaging.outline import PIXEL_TAGS, Body, Outline, outline
 
 PYDICOM_FAULTS: tuple[type[Exception], ...] = (
     ArithmeticError,
@@ -47,9 +48,10 @@ _quiet_lock = threading.RLock()
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 # A cine of hours; more is a mistake or an attack, and costs memory for every frame.
 MOST_FRAMES = 20_000
+_SHORT_VALUE = 128
 
 
-def read_header(data: bytes | BinaryIO | Path) -> InstanceHeader:
+def read_header(data: Body | BinaryIO | Path) -> InstanceHeader:
     """The facts of one DICOM object without touching its pixels.
 
     Follows minor deviations (no preamble, no file meta information, wrong value representations, bad numbers: the
@@ -60,11 +62,11 @@ def read_header(data: bytes | BinaryIO | Path) -> InstanceHeader:
         return header_of(whole, parse(whole))
 
 
-def as_bytes(data: bytes | BinaryIO | Path) -> bytes:
+def as_bytes(data: Body | BinaryIO | Path) -> Body:
     """The bytes of a file, however it is given."""
-    if isinstance(data, bytes):
-        return data
-    return data.read_bytes() if isinstance(data, Path) else data.read()
+    if isinstance(data, Path):
+        return data.read_bytes()
+    return data.read() if isinstance(data, BinaryIO | io.IOBase) else data
 
 
 @contextmanager
@@ -78,11 +80,9 @@ def quiet_pydicom() -> Iterator[None]:
 
 def parse(whole: Outline) -> Dataset:
     """The data set up to its pixels; raises NotDicom where pydicom cannot read it."""
-    stream = io.BytesIO(whole.body)
-    stream.seek(whole.start)
     try:
         return read_dataset(
-            stream, whole.implicit, whole.little, stop_when=lambda tag, _vr, _length: int(tag) in PIXEL_TAGS
+            io.BytesIO(whole.head), whole.implicit, whole.little, stop_when=lambda tag, _vr, _length: int(tag) in PIXEL_TAGS
         )
     except PYDICOM_FAULTS as fault:
         raise NotDicom("The file is damaged: its elements cannot be read.") from fault
@@ -149,9 +149,23 @@ def raw(ds: Dataset, keyword: str) -> Any:
     try:
         # By tag: pydicom looks a keyword up at every call.
         tag = _tag(keyword)
-        return ds[tag].value if tag in ds else None
+        if tag not in ds:
+            return None
+        element = ds.get_item(tag)
+        if type(element) is RawDataElement and element.value is not None and len(element.value) <= _SHORT_VALUE:
+            characters = ds.original_character_set
+            known = characters if isinstance(characters, str) else tuple(characters)
+            return _converted(element._replace(value_tell=0), known)
+        return ds[tag].value
     except PYDICOM_FAULTS:
         return None
+
+
+# The images of a series repeat nearly all of their values.
+@lru_cache(maxsize=4096)
+def _converted(element: RawDataElement, characters: str | tuple[str, ...]) -> Any:
+    encoding = characters if isinstance(characters, str) else list(characters)
+    return convert_raw_data_element(element, encoding=encoding).value
 
 
 def text(ds: Dataset, keyword: str) -> str:
