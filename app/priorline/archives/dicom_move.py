@@ -25,9 +25,10 @@ from priorline.archives.dicom_session import (
 from priorline.archives.sockets import POLL
 from priorline.archives.storage_expected import Expected
 from priorline.archives.storage_scp import StorageScp
+from priorline.archives.tls import ServerContext, server_context
 from priorline.archives.upper_layer import Proposal
 from priorline.archives.watch import Fault
-from priorline.errors import ArchiveBroken, ArchiveError, ArchiveRefused
+from priorline.errors import ArchiveBroken, ArchiveError, ArchiveRefused, ConfigError
 
 MODEL = str(StudyRootQueryRetrieveInformationModelMove)
 PROPOSAL = Proposal([build_context(MODEL, SYNTAXES)])
@@ -46,30 +47,33 @@ def retrieve(
 ) -> RetrieveSummary:
     """Have a study or a series sent to us; what `on_instance` raises ends it at once and is raised here.
 
-    `on_instance` is called in the calling thread. Raises ArchiveRefused where we do not listen, or only in
-    clear to a hospital that is spoken to by TLS.
+    `on_instance` is called in the calling thread. Raises ArchiveRefused where we do not listen, or could not do so
+    by TLS to a hospital that is spoken to by TLS.
     """
     identifier = retrieve_identifier(study_uid, series_uid)
-    if peer.tls is not None:
-        # It would send in clear what is asked for encrypted.
-        raise ArchiveRefused(
-            f"{peer.name} would have to send on connections of its own (C-MOVE), which are not encrypted here; "
-            "have its IT department allow C-GET for our AE title."
-        )
     if scp is None or not scp.port:
         raise ArchiveRefused(
             f"{peer.name} sends only on connections of its own (C-MOVE), and this workstation does not listen; "
             "set workstation.port, and have the hospital's IT department add our AE title with it."
         )
+    context = _context(peer)
     move = _Move(scp, on_instance)
     try:
         with (
             associate(peer, PROPOSAL, cancelled) as session,
-            scp.expect(peer, study_uid, session.ends()) as expected,
+            scp.expect(peer, study_uid, session.ends(), context) as expected,
         ):
             return move.run(session, expected, identifier)
     except Cancelled:
         return move.summary(CANCELLED, cancelled=True)
+
+
+def _context(peer: DicomPeer) -> ServerContext | None:
+    """How it sends to us: never in clear what is asked for encrypted."""
+    try:
+        return None if peer.tls is None else server_context(peer.tls.settings)
+    except ConfigError as problem:
+        raise ArchiveRefused(f"{peer.name} sends only on connections of its own (C-MOVE): {problem}") from problem
 
 
 def accepts_move(peer: DicomPeer) -> bool:

@@ -2,12 +2,13 @@
 
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Protocol
 
 from pynetdicom.dimse_primitives import C_ECHO, C_STORE
 from pynetdicom.presentation import PresentationContext
 
+from priorline.archives import storage_handshake
 from priorline.archives.base import Received, SecurityAlert
 from priorline.archives.dataset_head import read_head
 from priorline.archives.sockets import FOREIGN_FAULTS
@@ -16,9 +17,12 @@ from priorline.archives.storage_expected import (
     DOES_NOT_MATCH,
     NOT_AUTHORISED,
     SUCCESS,
+    Caller,
     Expected,
     Handover,
 )
+from priorline.archives.tls import CLEAR, ServerContext, proof
+from priorline.archives.tls_failures import fault_of_caller
 from priorline.archives.translate import Row, cleaned
 from priorline.archives.watch import Fault, Watch
 from priorline.domain.study import is_uid
@@ -26,8 +30,13 @@ from priorline.domain.study import is_uid
 SILENT = "connected and did not ask for an association"
 BROKE_PROTOCOL = "sent what the protocol does not allow"
 WRONG_TITLE = "asked for an association under an AE title that is not expected"
+IN_CLEAR = "spoke in clear where only TLS is expected"
+NAMES_NOBODY = "showed a certificate that names none of the hosts it may send from; tls.pins can bind it instead"
+NOT_PROVEN = "asked for an association under the AE title of a hospital that it does not prove to be"
 NOT_ASKED_FOR = "sent an instance of a study that nobody asked for"
 MISNAMED = "sent an instance under a name that is not its own"
+# What a connection has shown of itself before it asks for an association.
+NOTHING, SPEAKS, IS_PROVEN = range(3)
 STATEMENTS = {Fault.ACSE_SILENT: SILENT, Fault.TOO_SLOW: SILENT, Fault.BROKEN: BROKE_PROTOCOL}
 
 
@@ -36,8 +45,8 @@ class Door(Protocol):
 
     ae_title: str
 
-    def open_for(self, address: str, caller: str | None = None) -> tuple[Expected, ...]:
-        """The open retrievals for which somebody there may send."""
+    def open_for(self, caller: Caller) -> tuple[Expected, ...]:
+        """The open retrievals for which somebody may send, as far as it is known who that is."""
 
     def admit(self, sender: "Sender") -> bool:
         """Whether there is room for one more association."""
@@ -63,20 +72,22 @@ class Sender:
     """One connection; `run` serves it in the thread that is its own."""
 
     def __init__(self, door: Door, sock: socket.socket, address: str) -> None:
-        self.address, self.caller = address, ""
+        self.address, self.standing = address, NOTHING
         self.agreed, self.over = False, False
         self.join: Callable[[float], None] = lambda _seconds: None
         self._door, self._socket = door, sock
-        self._called, self._answering = "", False
+        self._caller, self._calling, self._called = Caller(address), "", ""
+        self._answering = False
         self._watch = _SenderWatch(self._is_unwanted, self._retrievals)
 
     def run(self) -> None:
         """Serve until the peer goes, or nobody waits for anything from it."""
         association: AcceptedAssociation | None = None
         try:
-            association = AcceptedAssociation(self._door.ae_title, self._socket, self._watch)
-            association.may_go_on = self._may_go_on
-            self._serve(association)
+            if self._is_let_in():
+                association = AcceptedAssociation(self._door.ae_title, self._socket, self._watch)
+                association.may_go_on = self._may_go_on
+                self._serve(association)
         except FOREIGN_FAULTS:
             self._watch.fail(Fault.BROKEN)
         finally:
@@ -91,37 +102,75 @@ class Sender:
     def end(self) -> None:
         """End it at once, from another thread."""
         self._watch.fail(Fault.CLOSED)
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        storage_handshake.shut(self._socket)
 
     def _is_unwanted(self) -> bool:
         # What was taken, or could not be, is still answered.
-        return not self._answering and not self._door.open_for(self.address, self.caller if self.agreed else None)
+        return not self._answering and not self._door.open_for(self._caller)
 
     def _retrievals(self) -> tuple[Expected, ...]:
-        return self._door.open_for(self.address, self.caller) if self.agreed else ()
+        return self._door.open_for(self._caller) if self.agreed else ()
+
+    def _is_let_in(self) -> bool:
+        """Find out what is spoken; whether that is what an open retrieval expects from there."""
+        seconds = max((one.peer.timeouts.acse for one in self._door.open_for(self._caller)), default=0.0)
+        self._watch.phase(Fault.ACSE_SILENT, seconds, seconds)
+        first = storage_handshake.first_byte(self._socket, self._watch)
+        if not first:
+            return False
+        self.standing = SPEAKS
+        contexts = {one.context for one in self._door.open_for(self._caller)}
+        context = next((one for one in contexts if one), None)
+        if context is not None and first == storage_handshake.TLS_HANDSHAKE:
+            return self._is_proven(context)
+        self._caller = replace(self._caller, proof=CLEAR)
+        if None in contexts:
+            return True
+        if contexts:
+            self._alert(IN_CLEAR)
+        return False
+
+    def _is_proven(self, context: ServerContext) -> bool:
+        """Agree on encryption; whether the certificate is of a hospital that may send from there."""
+        secure = self._socket = storage_handshake.begin_tls(self._socket, context)
+        try:
+            if not storage_handshake.agree(secure, self._watch):
+                return False
+        except OSError as problem:
+            if self._watch.fault is None:
+                self._alert(fault_of_caller(problem))
+            return False
+        proven = replace(self._caller, proof=proof(secure, context))
+        if not self._door.open_for(proven):
+            self._alert(NAMES_NOBODY)
+            return False
+        self._caller, self.standing = proven, IS_PROVEN
+        return True
 
     def _serve(self, association: AcceptedAssociation) -> None:
-        limits = [expected.peer.timeouts for expected in self._door.open_for(self.address)]
-        seconds = max((one.acse for one in limits), default=0.0)
-        self._watch.phase(Fault.ACSE_SILENT, seconds, seconds)
+        limit = max((one.peer.timeouts.progress for one in self._door.open_for(self._caller)), default=0.0)
         request = association.await_request()
         if request is None:
             return
-        self.caller, self._called = str(request.calling_ae_title).strip(), str(request.called_ae_title).strip()
-        callers = {title for expected in self._door.open_for(self.address) for title in expected.callers}
+        self._calling, self._called = str(request.calling_ae_title).strip(), str(request.called_ae_title).strip()
+        callers = {title for expected in self._door.open_for(self._caller) for title in expected.callers}
         if not callers:
             return
         if not self._door.admit(self):
             association.reject_for_now()
         elif association.negotiate(request, callers):
-            self._watch.phase(Fault.STALLED, max(one.progress for one in limits))
+            self._caller = replace(self._caller, ae_title=self._calling)
+            self._watch.phase(Fault.STALLED, limit)
             while (message := association.receive()) is not None:
                 self._answer(association, *message)
             return
         else:
-            self._alert(WRONG_TITLE)
+            self._alert(self._misnamed(callers))
         association.transport.part()
+
+    def _misnamed(self, callers: set[str]) -> str:
+        is_somebodys = self._door.open_for(Caller(self.address, ae_title=self._calling))
+        return NOT_PROVEN if is_somebodys and self._calling not in callers else WRONG_TITLE
 
     def _answer(self, association: AcceptedAssociation, context_id: int, message: Any) -> None:
         context = association.context(context_id)
@@ -174,6 +223,6 @@ class Sender:
         return head, expected
 
     def _alert(self, problem: str, study_uid: str = "") -> None:
-        hospital = next((one.peer.name for one in self._door.open_for(self.address)), "")
-        names = (hospital, cleaned(self.caller), cleaned(self._called), study_uid)
+        hospital = next((one.peer.name for one in self._door.open_for(self._caller)), "")
+        names = (hospital, cleaned(self._calling), cleaned(self._called), study_uid)
         self._door.alert(SecurityAlert(problem, self.address, *names))
