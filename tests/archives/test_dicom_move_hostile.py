@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -62,11 +63,15 @@ class Scene:
     def retrieve(self, peer: DicomPeer) -> RetrieveSummary:
         return DicomArchive(peer, self.scp).retrieve(STUDY, None, (), self.take, self.cancelled)
 
+    def sending(self) -> contextlib.AbstractContextManager[Association]:
+        """The association on which the archive sends."""
+        return association(self)
+
     def _send(self, connection: socket.socket) -> None:
         context, message = asked(connection)
         self.act()
         if self.instances:
-            with association(self) as opened:
+            with self.sending() as opened:
                 sent = [store(opened, dataset) for dataset in self.instances]
                 assert set(sent) == {0}
         connection.sendall(move_answer(context, message, 0, completed=len(self.instances)))
@@ -75,15 +80,21 @@ class Scene:
 
 @contextlib.contextmanager
 def association(
-    scene: Scene, calling: str = peers.CALLED, called: str = peers.CALLING, source: str = HERE
+    scene: Scene,
+    calling: str = peers.CALLED,
+    called: str = peers.CALLING,
+    source: str = HERE,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Association]:
-    """An association that somebody opens to our storage SCP."""
+    """An association that somebody opens to our storage SCP, in clear or by TLS."""
     entity = AE(calling)
     entity.add_requested_context(peers.CT_IMAGE, ExplicitVRLittleEndian)
     entity.add_requested_context(peers.VERIFICATION)
     entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = PATIENCE
     with peers.sockets_shut():
-        opened = entity.associate(HERE, scene.port, ae_title=called, bind_address=(source, 0))
+        opened = entity.associate(
+            HERE, scene.port, ae_title=called, bind_address=(source, 0), tls_args=tls and (tls, "us")
+        )
         try:
             yield opened
         finally:

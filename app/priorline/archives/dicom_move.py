@@ -176,10 +176,14 @@ class _Move:
         if unable and not self._received:
             raise ArchiveRefused(
                 f"{peer.name} could not send to us (status {status:04X}): check with its IT department that it knows "
-                f"{ours} with this computer's address and port {self._scp.port}, and that no firewall is between."
+                f"{ours} with this computer's address and port {self._scp.port}, {self._by_tls()}and that no "
+                "firewall is between; what we refused is in the audit trail."
             )
         if status not in (0, CANCELLED) and status >> 12 != 0xB:
             raise refused_status(peer, status, "the retrieval")
+
+    def _by_tls(self) -> str:
+        return "sends there by TLS, " if self._session.peer.tls else ""
 
     def _take_late(self) -> None:
         """Wait for what the archive says that it has sent, but not long; it is not taken afterwards."""

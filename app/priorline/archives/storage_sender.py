@@ -30,7 +30,7 @@ from priorline.domain.study import is_uid
 SILENT = "connected and did not ask for an association"
 BROKE_PROTOCOL = "sent what the protocol does not allow"
 WRONG_TITLE = "asked for an association under an AE title that is not expected"
-IN_CLEAR = "spoke in clear where only TLS is expected"
+IN_CLEAR, BY_TLS = "spoke in clear where only TLS is expected", "spoke TLS where it is not expected"
 NAMES_NOBODY = "showed a certificate that names none of the hosts it may send from; tls.pins can bind it instead"
 NOT_PROVEN = "asked for an association under the AE title of a hospital that it does not prove to be"
 NOT_ASKED_FOR = "sent an instance of a study that nobody asked for"
@@ -119,16 +119,17 @@ class Sender:
         if not first:
             return False
         self.standing = SPEAKS
-        contexts = {one.context for one in self._door.open_for(self._caller)}
-        context = next((one for one in contexts if one), None)
-        if context is not None and first == storage_handshake.TLS_HANDSHAKE:
-            return self._is_proven(context)
+        by_tls = first == storage_handshake.TLS_HANDSHAKE
+        contexts = [one.context for one in self._door.open_for(self._caller)]
+        expected = [context for context in contexts if by_tls == (context is not None)]
+        if contexts and not expected:
+            self._alert(BY_TLS if by_tls else IN_CLEAR)
+        if not expected:
+            return False
+        if expected[0] is not None:
+            return self._is_proven(expected[0])
         self._caller = replace(self._caller, proof=CLEAR)
-        if None in contexts:
-            return True
-        if contexts:
-            self._alert(IN_CLEAR)
-        return False
+        return True
 
     def _is_proven(self, context: ServerContext) -> bool:
         """Agree on encryption; whether the certificate is of a hospital that may send from there."""

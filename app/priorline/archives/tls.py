@@ -148,14 +148,12 @@ def server_context(settings: Tls) -> ServerContext:
     where there is nothing to show it, or nothing to verify it by.
     """
     if not settings.certificate:
-        raise ConfigError(
-            "tls.certificate is empty: name the PEM file of the certificate that we show to it, and tls.key."
-        )
+        raise ConfigError("tls.certificate is empty: name the PEM file of our certificate, and tls.key for its key.")
     if not settings.ca:
         # The library asks for no certificate that it cannot verify.
         raise ConfigError(
-            "tls.ca is empty: name the PEM file of the authority of the hospital, or of the certificate that it sends "
-            "with; pins alone prove nobody who calls us."
+            "tls.ca is empty: name the PEM file of the authority of the hospital, or of the certificate with which "
+            "it sends; pins alone prove nobody who calls us."
         )
     context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_REQUIRED
