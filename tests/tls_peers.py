@@ -202,15 +202,14 @@ def storescp(folder: Path, issued: Issued, authority: Authority) -> Iterator[Dic
 @contextlib.contextmanager
 def orthanc(folder: Path, issued: Issued, authority: Authority, **options: object) -> Iterator[DicomPeer]:
     """Orthanc over TLS; it wants a certificate of `authority`. `options` change its configuration."""
-    with peers.orthanc(
-        folder,
-        DicomTlsEnabled=True,
-        DicomTlsCertificate=str(issued.certificate),
-        DicomTlsPrivateKey=str(issued.key),
-        DicomTlsTrustedCertificates=str(authority.file),
-        DicomTlsRemoteCertificateRequired=True,
-        **options,
-    ) as peer:
+    encryption = {
+        "DicomTlsEnabled": True,
+        "DicomTlsCertificate": str(issued.certificate),
+        "DicomTlsPrivateKey": str(issued.key),
+        "DicomTlsTrustedCertificates": str(authority.file),
+        "DicomTlsRemoteCertificateRequired": True,
+    }
+    with peers.orthanc(folder, **{**encryption, **options}) as peer:
         yield peer
 
 
