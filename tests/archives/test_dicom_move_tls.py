@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -441,6 +442,20 @@ def test_a_stall_inside_the_handshake_ends_by_the_deadline_and_is_reported(
     scene = SecureScene(trust, stall, instance())
     assert scene.play().received == 1
     assert [one.problem for one in scene.alerts] == ["connected and did not ask for an association"]
+
+
+@pytest.mark.parametrize("secure", [True, False], ids=["TLS", "in clear"])
+def test_looking_whether_we_are_there_is_not_reported(trust: Trust, secure: bool) -> None:
+    """As a monitor does, by which a connection is closed or reset before anything is said."""
+
+    def look() -> None:
+        for linger in (struct.pack("ii", 0, 0), struct.pack("ii", 1, 0)):
+            with socket.create_connection((HERE, scene.port), PATIENCE) as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+    scene = SecureScene(trust, look, instance()) if secure else Scene(look, instance())
+    assert scene.play().received == 1
+    assert scene.alerts == []
 
 
 def test_breaking_off_inside_the_handshake_is_reported(trust: Trust) -> None:

@@ -27,7 +27,7 @@ from priorline.archives.watch import Watch
 STANDARD, STORAGE = "1.2.840.10008.", "1.2.840.10008.5.1.4.1.1."
 SYNTAXES = frozenset((*UNCOMPRESSED, *COMPRESSED))
 LOCAL_LIMIT = (2, 3, 2)
-# Who it is is judged by `storage_scp`; to the socket it is somebody who speaks in clear.
+# Who it is, and whether by TLS, is settled before there is an association; the socket has nothing to judge.
 CALLER = DicomPeer("", "", "", 0, "")
 PARTING_SECONDS = 0.5
 # So much of an instance is taken before it is looked at whether it is wanted.

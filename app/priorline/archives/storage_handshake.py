@@ -16,8 +16,12 @@ def first_byte(sock: socket.socket, watch: Watch) -> bytes:
     """The first byte that comes, which stays to be read; empty at the end, or when the watch is over."""
     sock.settimeout(POLL)
     while watch.check():
-        with suppress(TimeoutError):
+        try:
             return sock.recv(1, socket.MSG_PEEK)
+        except TimeoutError:
+            continue
+        except OSError:
+            break
     return b""
 
 

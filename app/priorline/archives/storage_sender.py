@@ -133,8 +133,8 @@ class Sender:
 
     def _is_proven(self, context: ServerContext) -> bool:
         """Agree on encryption; whether the certificate is of a hospital that may send from there."""
-        secure = self._socket = storage_handshake.begin_tls(self._socket, context)
         try:
+            secure = self._socket = storage_handshake.begin_tls(self._socket, context)
             if not storage_handshake.agree(secure, self._watch):
                 return False
         except OSError as problem:
@@ -149,19 +149,19 @@ class Sender:
         return True
 
     def _serve(self, association: AcceptedAssociation) -> None:
-        limit = max((one.peer.timeouts.progress for one in self._door.open_for(self._caller)), default=0.0)
         request = association.await_request()
         if request is None:
             return
         self._calling, self._called = str(request.calling_ae_title).strip(), str(request.called_ae_title).strip()
-        callers = {title for expected in self._door.open_for(self._caller) for title in expected.callers}
+        waiting = self._door.open_for(self._caller)
+        callers = {title for expected in waiting for title in expected.callers}
         if not callers:
             return
         if not self._door.admit(self):
             association.reject_for_now()
         elif association.negotiate(request, callers):
             self._caller = replace(self._caller, ae_title=self._calling)
-            self._watch.phase(Fault.STALLED, limit)
+            self._watch.phase(Fault.STALLED, max(expected.peer.timeouts.progress for expected in waiting))
             while (message := association.receive()) is not None:
                 self._answer(association, *message)
             return
