@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from priorline.archives.tls import pin_of
 
@@ -68,16 +68,20 @@ class Authority:
         key: Key | None = None,
         alone: bool = False,
         alternatives: bool = True,
+        for_servers: bool = False,
     ) -> Issued:
         """A certificate for these hosts; with `alone` it is signed by its own key.
 
-        Without `alternatives` only its subject names the first host, as was done long ago.
+        Without `alternatives` only its subject names the first host, as was done long ago. One `for_servers` is not
+        meant for who calls (RFC 5280 4.2.1.12).
         """
         key = key or new_key()
         subject = _named(hosts[0])
         builder = _builder(subject, key, valid).issuer_name(subject if alone else self._name)
         if alternatives:
             builder = builder.add_extension(_alternatives(hosts), critical=False)
+        if for_servers:
+            builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         value = builder.sign(key if alone else self._key, hashes.SHA256())
         return _written(self._folder, value, key)
 

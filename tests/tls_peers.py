@@ -46,6 +46,20 @@ def secured(peer: DicomPeer, *, host: str = "127.0.0.1", **settings: object) -> 
     return replace(peer, host=host, tls=client_context(Tls(**texts)))  # type: ignore[arg-type]
 
 
+def client(issued: Issued | None = None, authority: Authority | None = None) -> ssl.SSLContext:
+    """Somebody who calls us: takes any method, shows a certificate, and wants one of `authority`, else any."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if authority is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(authority.file)
+    if issued is not None:
+        context.load_cert_chain(issued.certificate, issued.key)
+    return context
+
+
 def over_tls(context: ssl.SSLContext, script: Callable[[socket.socket], None]) -> Callable[[socket.socket], None]:
     """A script for `peers.raw` that shakes hands first, and reads until the other side has gone."""
 
@@ -186,21 +200,23 @@ def storescp(folder: Path, issued: Issued, authority: Authority) -> Iterator[Dic
 
 
 @contextlib.contextmanager
-def orthanc(folder: Path, issued: Issued, authority: Authority) -> Iterator[DicomPeer]:
-    """Orthanc over TLS; it wants a certificate of `authority`."""
-    with peers.orthanc(
-        folder,
-        DicomTlsEnabled=True,
-        DicomTlsCertificate=str(issued.certificate),
-        DicomTlsPrivateKey=str(issued.key),
-        DicomTlsTrustedCertificates=str(authority.file),
-        DicomTlsRemoteCertificateRequired=True,
-    ) as peer:
+def orthanc(folder: Path, issued: Issued, authority: Authority, **options: object) -> Iterator[DicomPeer]:
+    """Orthanc over TLS; it wants a certificate of `authority`. `options` change its configuration."""
+    encryption = {
+        "DicomTlsEnabled": True,
+        "DicomTlsCertificate": str(issued.certificate),
+        "DicomTlsPrivateKey": str(issued.key),
+        "DicomTlsTrustedCertificates": str(authority.file),
+        "DicomTlsRemoteCertificateRequired": True,
+    }
+    with peers.orthanc(folder, **{**encryption, **options}) as peer:
         yield peer
 
 
-def store(where: DicomPeer, own: Issued, authority: Authority, files: list[Path]) -> None:
+def store(
+    where: DicomPeer, own: Issued, authority: Authority, files: list[Path], calling: str = peers.CALLING
+) -> None:
     """Send files over TLS by DCMTK."""
     options = ["+tls", str(own.key), str(own.certificate), "+cf", str(authority.file)]
-    names = ["-aec", where.ae_title, "-aet", peers.CALLING, where.host, str(where.port)]
+    names = ["-aec", where.ae_title, "-aet", calling, where.host, str(where.port)]
     subprocess.run(["storescu", *options, *names, *map(str, files)], check=True, capture_output=True)

@@ -20,6 +20,7 @@ from datetime import date
 from pathlib import Path
 
 import psutil
+from _callers import STALLED, stalled_handshakes
 from _common import Sample, note, private_place, save, show
 from _hospitals import PATIENT_ID, TITLE
 from _light_hospitals import FOREIGN_ROWS
@@ -274,6 +275,7 @@ WAYS: dict[str, Callable[[Path], dict[str, float]]] = {
     "leaving drip": leaving("drip"),
     "window told to end": window_told_to_end,
     "foreign": foreign,
+    "stalled handshakes": stalled_handshakes,
 }
 BARS = {
     "half": [Bar("N1", "2 bytes, then silence: given up after", "seconds", STEP_SECONDS + 2)],
@@ -294,6 +296,9 @@ BARS = {
     "leaving drip": [Bar("N11", "closed during N2: gone after", "seconds", 5)],
     "window told to end": [Bar("N11", "window, SIGTERM during N1: all gone after", "seconds", 5)],
     "foreign": [Bar("W1", f"{FOREIGN_ROWS} studies of others sent: on the line", "rows", 0, "")],
+    "stalled handshakes": [
+        Bar("S5", f"{STALLED} stalled TLS handshakes: the hospital's mTLS echo", "seconds", 1),
+    ],
 }
 
 

@@ -12,8 +12,9 @@ from pydicom.dataset import FileDataset
 
 import peers
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
-from priorline.archives.base import DicomPeer, Received, part10
+from priorline.archives.base import DicomPeer, part10
 from priorline.archives.dicom import DicomArchive
+from priorline.archives.incoming import Received, whole
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import StudyAnswer
 from priorline.errors import ArchiveRefused, ArchiveUnreachable, CacheFull, UsageError
@@ -129,7 +130,7 @@ def test_series_and_instances_are_listed(peer: DicomPeer, files: dict[str, Path]
 
 def test_what_comes_back_is_what_was_stored(peer: DicomPeer, files: dict[str, Path]) -> None:
     got: list[Received] = []
-    summary = DicomArchive(peer).retrieve(STUDY, None, (), got.append, lambda: False)
+    summary = DicomArchive(peer).retrieve(STUDY, None, (), whole(got.append), lambda: False)
     assert (summary.received, summary.completed, summary.failed) == (CT_SLICES + 1, CT_SLICES + 1, 0)
     assert {received.sop_instance_uid for received in got} == {u for u in files if u.startswith(SERIES)}
     for received in got:
@@ -151,13 +152,13 @@ def assert_same(received: Received, file: Path) -> None:
 
 def test_one_series_can_be_fetched(peer: DicomPeer) -> None:
     got: list[Received] = []
-    DicomArchive(peer).retrieve(STUDY, SERIES + ".9", (), got.append, lambda: False)
+    DicomArchive(peer).retrieve(STUDY, SERIES + ".9", (), whole(got.append), lambda: False)
     assert [received.sop_instance_uid for received in got] == [SERIES + ".9.1"]
 
 
 def test_compressed_instances_come_as_they_are_stored(orthanc: DicomPeer, files: dict[str, Path]) -> None:
     got: list[Received] = []
-    DicomArchive(orthanc).retrieve(COMPRESSED_STUDY, None, (), got.append, lambda: False)
+    DicomArchive(orthanc).retrieve(COMPRESSED_STUDY, None, (), whole(got.append), lambda: False)
     syntaxes = {received.sop_instance_uid: received.transfer_syntax for received in got}
     assert syntaxes == {
         COMPRESSED_STUDY + ".1.1": "1.2.840.10008.1.2.5",
@@ -176,13 +177,13 @@ def test_an_error_of_the_receiver_ends_the_retrieval_and_comes_through(peer: Dic
             raise CacheFull("no room")
 
     with pytest.raises(CacheFull):
-        DicomArchive(peer).retrieve(STUDY, None, (), full, lambda: False)
+        DicomArchive(peer).retrieve(STUDY, None, (), whole(full), lambda: False)
     assert len(got) == 2
 
 
 def test_cancelling_ends_the_retrieval(peer: DicomPeer) -> None:
     got: list[Received] = []
-    summary = DicomArchive(peer).retrieve(STUDY, None, (), got.append, lambda: len(got) >= 2)
+    summary = DicomArchive(peer).retrieve(STUDY, None, (), whole(got.append), lambda: len(got) >= 2)
     assert summary.cancelled
     assert len(got) < CT_SLICES
 
@@ -216,7 +217,7 @@ def test_nothing_that_names_the_patient_is_logged(
     archive = DicomArchive(dcmqrscp)
     assert find(dcmqrscp)
     archive.list_instances(STUDY)
-    archive.retrieve(STUDY, None, (), received.append, lambda: False)
+    archive.retrieve(STUDY, None, (), whole(received.append), lambda: False)
     assert received
     told = caplog.text + "".join(capfd.readouterr())
     for canary in ("PL-0042", "Müller", "Anna", "19650228", STUDY):

@@ -20,8 +20,9 @@ from pynetdicom.dsutils import encode
 import peers
 from ends import ENOUGH_SECONDS, ended
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
-from priorline.archives.base import DicomPeer, FindSummary, Received
+from priorline.archives.base import DicomPeer, FindSummary
 from priorline.archives.dicom import DicomArchive
+from priorline.archives.incoming import Received, whole
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import StudyAnswer
 from priorline.errors import (
@@ -436,7 +437,7 @@ def sending(count: int, stop_at: int, how: Callable[[evt.Event], None]) -> Calla
 
 
 def retrieve(peer: DicomPeer, got: list[Received], cancelled: Callable[[], bool] = lambda: False) -> Any:
-    return ended(lambda: DicomArchive(peer).retrieve(STUDY, None, [peers.CT_IMAGE], got.append, cancelled))
+    return ended(lambda: DicomArchive(peer).retrieve(STUDY, None, [peers.CT_IMAGE], whole(got.append), cancelled))
 
 
 @pytest.mark.parametrize("stop_at", range(INSTANCES))
@@ -472,7 +473,7 @@ def test_what_the_receiver_raises_comes_through() -> None:
 
     handler = sending(INSTANCES, INSTANCES, lambda _: None)
     with peers.scripted([(evt.EVT_C_GET, handler)]) as peer, pytest.raises(CacheFull):
-        DicomArchive(peer).retrieve(STUDY, None, [peers.CT_IMAGE], full, lambda: False)
+        DicomArchive(peer).retrieve(STUDY, None, [peers.CT_IMAGE], whole(full), lambda: False)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ import peers
 from move_tools import listening_ports
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
 from priorline.archives import dicom_get
-from priorline.archives.base import DicomPeer, Received
+from priorline.archives.base import DicomPeer
 from priorline.archives.dicom import DicomArchive
+from priorline.archives.incoming import Received, whole
 from priorline.archives.storage_scp import StorageScp
 from priorline.archives.tls import client_context
 from priorline.config import Tls
@@ -62,7 +63,7 @@ def archive(peer: DicomPeer, port: int) -> DicomArchive:
 
 def test_a_study_comes_whole_and_untouched(archive: DicomArchive, files: dict[str, Path]) -> None:
     got: list[Received] = []
-    summary = archive.retrieve(STUDY, None, (), got.append, lambda: False)
+    summary = archive.retrieve(STUDY, None, (), whole(got.append), lambda: False)
     assert (summary.completed, summary.failed, summary.received) == (CT_SLICES + 1, 0, CT_SLICES + 1)
     assert {one.sop_instance_uid for one in got} == {uid for uid in files if not uid.startswith(COMPRESSED_STUDY)}
     for one in got:
@@ -71,14 +72,14 @@ def test_a_study_comes_whole_and_untouched(archive: DicomArchive, files: dict[st
 
 def test_one_series_can_be_fetched(archive: DicomArchive) -> None:
     got: list[Received] = []
-    archive.retrieve(STUDY, SERIES + ".9", (), got.append, lambda: False)
+    archive.retrieve(STUDY, SERIES + ".9", (), whole(got.append), lambda: False)
     assert [one.sop_instance_uid for one in got] == [SERIES + ".9.1"]
 
 
 def test_compressed_instances_come_as_they_are_stored(orthanc: DicomPeer, port: int, files: dict[str, Path]) -> None:
     got: list[Received] = []
     archive = move_tools.archive(orthanc, port, retrieve="c-move")
-    archive.retrieve(COMPRESSED_STUDY, None, (), got.append, lambda: False)
+    archive.retrieve(COMPRESSED_STUDY, None, (), whole(got.append), lambda: False)
     assert {one.sop_instance_uid: one.transfer_syntax for one in got} == {
         COMPRESSED_STUDY + ".1.1": "1.2.840.10008.1.2.5",
         COMPRESSED_STUDY + ".2.1": "1.2.840.10008.1.2.4.91",
@@ -90,7 +91,7 @@ def test_compressed_instances_come_as_they_are_stored(orthanc: DicomPeer, port: 
 def test_we_listen_only_while_a_retrieval_is_open(archive: DicomArchive, port: int) -> None:
     seen: list[set[int]] = []
     assert not listening_ports()
-    archive.retrieve(STUDY, None, (), lambda _one: seen.append(listening_ports()), lambda: False)
+    archive.retrieve(STUDY, None, (), whole(lambda _one: seen.append(listening_ports())), lambda: False)
     assert seen == [{port}] * (CT_SLICES + 1)
     assert not listening_ports()
 
@@ -105,7 +106,7 @@ def test_where_get_is_refused_the_archive_is_asked_to_send_and_that_is_remembere
     get = dicom_get.retrieve
     monkeypatch.setattr(dicom_get, "retrieve", lambda *given: asked.append("get") or get(*given))
     for _ in range(2):
-        summary = archive.retrieve(STUDY, None, (), lambda _one: None, lambda: False)
+        summary = archive.retrieve(STUDY, None, (), whole(lambda _one: None), lambda: False)
         assert summary.received == CT_SLICES + 1
     assert asked == ["get"]
 
@@ -113,16 +114,16 @@ def test_where_get_is_refused_the_archive_is_asked_to_send_and_that_is_remembere
 def test_get_alone_stays_get_alone(dcmqrscp: DicomPeer, port: int) -> None:
     archive = move_tools.archive(dcmqrscp, port, retrieve="c-get")
     with pytest.raises(ArchiveRefused, match="does not offer"):
-        archive.retrieve(STUDY, None, (), lambda _one: None, lambda: False)
+        archive.retrieve(STUDY, None, (), whole(lambda _one: None), lambda: False)
 
 
-def test_what_is_spoken_to_encrypted_is_never_asked_to_send_in_clear(port: int) -> None:
+def test_without_a_certificate_of_ours_a_hospital_with_tls_is_not_asked_to_send(port: int) -> None:
     context = client_context(Tls(pins=(f"sha256//{'A' * 43}=",)))
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         peer = DicomPeer("A", "A", *nobody.getsockname(), peers.CALLING, tls=context)
         archive = move_tools.archive(peer, port, retrieve="c-move")
-        with pytest.raises(ArchiveRefused, match="not encrypted"):
-            archive.retrieve(STUDY, None, (), lambda _one: None, lambda: False)
+        with pytest.raises(ArchiveRefused, match=r"A sends only .* tls\.certificate is empty"):
+            archive.retrieve(STUDY, None, (), whole(lambda _one: None), lambda: False)
         nobody.settimeout(0)
         with pytest.raises(BlockingIOError):
             nobody.accept()  # it was not even called
@@ -133,20 +134,20 @@ def test_what_is_spoken_to_encrypted_is_never_asked_to_send_in_clear(port: int) 
 def test_without_a_port_the_user_is_told_what_to_configure(dcmqrscp: DicomPeer, retrieve: str) -> None:
     archive = move_tools.archive(dcmqrscp, 0, retrieve=retrieve)
     with pytest.raises(ArchiveRefused, match=r"workstation\.port"):
-        archive.retrieve(STUDY, None, (), lambda _one: None, lambda: False)
+        archive.retrieve(STUDY, None, (), whole(lambda _one: None), lambda: False)
 
 
 def test_an_archive_that_does_not_know_where_we_are_says_so(peer: DicomPeer, port: int) -> None:
     stranger = StorageScp("STRANGER", port, move_tools.start_thread, lambda _alert: None)
     archive = DicomArchive(replace(peer, retrieve="c-move"), stranger)
     with pytest.raises(ArchiveRefused, match="STRANGER"):
-        archive.retrieve(STUDY, None, (), lambda _one: None, lambda: False)
+        archive.retrieve(STUDY, None, (), whole(lambda _one: None), lambda: False)
 
 
 def test_an_archive_that_cannot_reach_us_says_so(peer: DicomPeer) -> None:
     archive = move_tools.archive(peer, peers.free_port(), retrieve="c-move")
     with pytest.raises(ArchiveRefused, match="could not send to us"):
-        archive.retrieve(STUDY, None, (), lambda _one: None, lambda: False)
+        archive.retrieve(STUDY, None, (), whole(lambda _one: None), lambda: False)
 
 
 def test_a_port_that_is_in_use_is_named(peer: DicomPeer, port: int) -> None:
@@ -155,7 +156,7 @@ def test_a_port_that_is_in_use_is_named(peer: DicomPeer, port: int) -> None:
         socket.create_server(("127.0.0.1", port)),
         pytest.raises(ArchiveError, match=rf"port {port} .* workstation\.port"),
     ):
-        archive.retrieve(STUDY, None, (), lambda _one: None, lambda: False)
+        archive.retrieve(STUDY, None, (), whole(lambda _one: None), lambda: False)
 
 
 def test_an_error_of_the_receiver_ends_the_retrieval_and_comes_through(archive: DicomArchive) -> None:
@@ -167,14 +168,14 @@ def test_an_error_of_the_receiver_ends_the_retrieval_and_comes_through(archive: 
             raise CacheFull("no room")
 
     with pytest.raises(CacheFull):
-        archive.retrieve(STUDY, None, (), full, lambda: False)
+        archive.retrieve(STUDY, None, (), whole(full), lambda: False)
     assert len(got) == 2
     assert not listening_ports()
 
 
 def test_cancelling_ends_the_retrieval(archive: DicomArchive) -> None:
     got: list[Received] = []
-    summary = archive.retrieve(STUDY, None, (), got.append, lambda: len(got) >= 2)
+    summary = archive.retrieve(STUDY, None, (), whole(got.append), lambda: len(got) >= 2)
     assert summary.cancelled
     assert summary.received == len(got) == 2
     assert not listening_ports()
@@ -193,7 +194,7 @@ def test_several_retrievals_share_one_port(orthanc: DicomPeer, port: int) -> Non
             uids.add(received.sop_instance_uid)
             ports.append(listening_ports())
 
-        archive.retrieve(study, None, (), take, lambda: False)
+        archive.retrieve(study, None, (), whole(take), lambda: False)
         return uids
 
     with ThreadPoolExecutor(2) as pool:

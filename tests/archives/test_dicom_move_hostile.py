@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -25,8 +26,9 @@ import move_tools
 import peers
 from move_tools import agree_to_release, asked, listening_ports, move_answer
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
-from priorline.archives.base import DicomPeer, Received, RetrieveSummary, SecurityAlert
+from priorline.archives.base import DicomPeer, RetrieveSummary, SecurityAlert
 from priorline.archives.dicom import DicomArchive
+from priorline.archives.incoming import Received, whole
 from priorline.archives.storage_scp import ALERTS_OF_A_KIND, StorageScp
 from priorline.errors import ArchiveTimedOut, AuditError, CacheFull
 
@@ -60,13 +62,17 @@ class Scene:
             return self.retrieve(replace(peer, retrieve="c-move", **{"timeouts": PATIENT, **changes}))
 
     def retrieve(self, peer: DicomPeer) -> RetrieveSummary:
-        return DicomArchive(peer, self.scp).retrieve(STUDY, None, (), self.take, self.cancelled)
+        return DicomArchive(peer, self.scp).retrieve(STUDY, None, (), whole(self.take), self.cancelled)
+
+    def sending(self) -> contextlib.AbstractContextManager[Association]:
+        """The association on which the archive sends."""
+        return association(self)
 
     def _send(self, connection: socket.socket) -> None:
         context, message = asked(connection)
         self.act()
         if self.instances:
-            with association(self) as opened:
+            with self.sending() as opened:
                 sent = [store(opened, dataset) for dataset in self.instances]
                 assert set(sent) == {0}
         connection.sendall(move_answer(context, message, 0, completed=len(self.instances)))
@@ -75,15 +81,21 @@ class Scene:
 
 @contextlib.contextmanager
 def association(
-    scene: Scene, calling: str = peers.CALLED, called: str = peers.CALLING, source: str = HERE
+    scene: Scene,
+    calling: str = peers.CALLED,
+    called: str = peers.CALLING,
+    source: str = HERE,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Association]:
-    """An association that somebody opens to our storage SCP."""
+    """An association that somebody opens to our storage SCP, in clear or by TLS."""
     entity = AE(calling)
     entity.add_requested_context(peers.CT_IMAGE, ExplicitVRLittleEndian)
     entity.add_requested_context(peers.VERIFICATION)
     entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = PATIENCE
     with peers.sockets_shut():
-        opened = entity.associate(HERE, scene.port, ae_title=called, bind_address=(source, 0))
+        opened = entity.associate(
+            HERE, scene.port, ae_title=called, bind_address=(source, 0), tls_args=tls and (tls, "us")
+        )
         try:
             yield opened
         finally:

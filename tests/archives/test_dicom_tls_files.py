@@ -14,7 +14,7 @@ import peers
 import tls_peers
 from certificates import Authority, new_key
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
-from priorline.archives.tls import client_context
+from priorline.archives.tls import client_context, server_context
 from priorline.config import Tls
 from priorline.errors import ConfigError
 
@@ -72,6 +72,25 @@ def test_a_file_that_cannot_be_used_is_named_in_one_sentence(
 ) -> None:
     with pytest.raises(ConfigError, match=says):
         client_context(settings(known, chosen))
+
+
+RECEIVING = [
+    *((chosen, says) for chosen, says in WRONG if "certificate" in chosen and "ca" in chosen),
+    ({"ca": "ca"}, r"^tls\.certificate is empty: name the PEM file of our certificate"),
+    ({"pins": "pin", "certificate": "ours", "key": "key"}, r"^tls\.ca is empty: .* pins alone prove nobody"),
+]
+
+
+@pytest.mark.parametrize(("chosen", "says"), RECEIVING, ids=["-".join(chosen.values()) for chosen, _ in RECEIVING])
+def test_so_is_what_is_needed_to_be_called(known: dict[str, str], chosen: dict[str, str], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        server_context(settings(known, chosen))
+
+
+def test_who_calls_has_to_show_a_certificate_and_no_ticket_instead(known: dict[str, str]) -> None:
+    context = server_context(settings(known, {"ca": "ca", "certificate": "ours", "key": "key"}))
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert (context.num_tickets, bool(context.options & ssl.OP_NO_TICKET)) == (0, True)
 
 
 def test_key_and_certificate_may_stand_in_one_file(known: dict[str, str], tmp_path: Path) -> None:

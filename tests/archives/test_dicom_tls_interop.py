@@ -17,8 +17,9 @@ import peers
 import tls_peers
 from certificates import Authority, Issued, new_key
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
-from priorline.archives.base import DicomPeer, Received
+from priorline.archives.base import DicomPeer
 from priorline.archives.dicom import DicomArchive
+from priorline.archives.incoming import Received, whole
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import StudyAnswer
 from priorline.errors import ArchiveRefused
@@ -99,7 +100,7 @@ def test_a_study_of_orthanc_is_found_and_fetched_byte_for_byte(
     archive = trust.asked(orthanc)
     archive.find_studies(Patient(Identifier(image.PatientID)), rows.extend, lambda: False)
     assert {row.study_uid for row in rows} == {image.StudyInstanceUID}
-    summary = archive.retrieve(image.StudyInstanceUID, None, [image.SOPClassUID], got.append, lambda: False)
+    summary = archive.retrieve(image.StudyInstanceUID, None, [image.SOPClassUID], whole(got.append), lambda: False)
     assert (summary.received, summary.failed) == (5, 0)
     sent = {dcmread(file).SOPInstanceUID: file.read_bytes() for file in files}
     assert {one.sop_instance_uid for one in got} == set(sent)
@@ -122,6 +123,6 @@ def test_an_object_of_megabytes_comes_whole_in_each_version(trust: Trust, versio
     context = tls_peers.server(trust.theirs, trust.authority)
     with peers.scripted([(evt.EVT_C_GET, send)], tls=context) as peer:
         trust.asked(peer, version).retrieve(
-            image.StudyInstanceUID, None, [image.SOPClassUID], got.append, lambda: False
+            image.StudyInstanceUID, None, [image.SOPClassUID], whole(got.append), lambda: False
         )
     assert [pixels in one.dataset for one in got] == [True]

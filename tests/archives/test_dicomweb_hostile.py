@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 import peers
 from ends import ended
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
-from priorline.archives.base import Received, RetrieveSummary, Timeouts
+from priorline.archives.base import RetrieveSummary, Timeouts
 from priorline.archives.dicomweb import DicomWebArchive
 from priorline.archives.dicomweb_peer import DicomWebPeer
+from priorline.archives.incoming import Received, whole
 from priorline.domain.patient import Identifier, Patient
 from priorline.errors import (
     ArchiveBroken,
@@ -51,7 +52,7 @@ def find(peer: DicomWebPeer, cancelled: Callable[[], bool] = lambda: False) -> A
 
 
 def retrieve(peer: DicomWebPeer, on_instance: Callable[[Received], None] = lambda _one: None) -> RetrieveSummary:
-    summary = ended(lambda: DicomWebArchive(peer).retrieve(STUDY, None, (), on_instance, lambda: False))
+    summary = ended(lambda: DicomWebArchive(peer).retrieve(STUDY, None, (), whole(on_instance), lambda: False))
     assert isinstance(summary, RetrieveSummary)
     return summary
 
@@ -152,7 +153,7 @@ def test_a_cancellation_ends_a_retrieval_in_any_phase(begun: bytes) -> None:
     stop = threading.Event()
     with scripted(says_and_stops(begun, stop)) as hospital:
         archive = DicomWebArchive(hospital.peer(peers.PATIENT_WAIT))
-        retrieved = ended(lambda: archive.retrieve(STUDY, None, (), lambda _one: None, stop.is_set))
+        retrieved = ended(lambda: archive.retrieve(STUDY, None, (), whole(lambda _one: None), stop.is_set))
     assert (retrieved.cancelled, retrieved.received, retrieved.status) == (True, 0, 0xFE00)
 
 
@@ -319,6 +320,6 @@ def test_any_bytes_are_an_answer_or_a_typed_error() -> None:
             with contextlib.suppress(ArchiveError):
                 archive.find_studies(PATIENT, lambda _rows: None, lambda: False)
             with contextlib.suppress(ArchiveError):
-                archive.retrieve(STUDY, None, (), lambda _one: None, lambda: False)
+                archive.retrieve(STUDY, None, (), whole(lambda _one: None), lambda: False)
 
         attempt()

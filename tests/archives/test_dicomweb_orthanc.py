@@ -17,10 +17,11 @@ from pydicom.dataset import FileDataset
 
 import peers
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
-from priorline.archives.base import Archive, DicomPeer, Received, part10
+from priorline.archives.base import Archive, DicomPeer, part10
 from priorline.archives.dicom import DicomArchive
 from priorline.archives.dicomweb import DicomWebArchive
 from priorline.archives.dicomweb_peer import DicomWebPeer
+from priorline.archives.incoming import Received, whole
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import StudyAnswer
 from priorline.errors import ArchiveRefused
@@ -121,7 +122,7 @@ def test_a_study_its_series_and_its_instances_are_those_of_c_find(both: Both, st
 @pytest.mark.parametrize("study", [CT, MIXED])
 def test_what_comes_back_is_what_was_stored(both: Both, study: str) -> None:
     got: list[Received] = []
-    summary = both.web.retrieve(study, None, (), got.append, lambda: False)
+    summary = both.web.retrieve(study, None, (), whole(got.append), lambda: False)
     stored = {uid: dcmread(file) for uid, file in both.files.items() if uid.startswith(study)}
     assert (summary.received, summary.failed, summary.status) == (len(stored), 0, 0)
     back = {one.sop_instance_uid: dcmread(BytesIO(part10(one, "ORTHANC"))) for one in got}
@@ -138,13 +139,13 @@ def test_one_series_comes_alone(both: Both) -> None:
     assert len(listed) > 1
     for series, uids in listed.items():
         got: list[Received] = []
-        both.web.retrieve(MIXED, series, (), got.append, lambda: False)
+        both.web.retrieve(MIXED, series, (), whole(got.append), lambda: False)
         assert {one.sop_instance_uid for one in got} == uids
 
 
 def test_a_study_that_it_does_not_have_is_refused_in_words(both: Both) -> None:
     with pytest.raises(ArchiveRefused, match="does not have"):
-        both.web.retrieve("1.2.3", None, (), lambda _one: None, lambda: False)
+        both.web.retrieve("1.2.3", None, (), whole(lambda _one: None), lambda: False)
 
 
 def test_the_connection_is_tested_and_a_wrong_address_is_found_out(both: Both) -> None:

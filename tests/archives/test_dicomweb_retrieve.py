@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
-from priorline.archives.base import Received, RetrieveSummary, part10
+from priorline.archives.base import RetrieveSummary, part10
 from priorline.archives.dicomweb import DicomWebArchive
 from priorline.archives.dicomweb_peer import DicomWebPeer
 from priorline.archives.dicomweb_retrieve import FAILED_MAX, received_from
+from priorline.archives.incoming import Received, whole
 from priorline.errors import ArchiveBroken, ArchiveRefused, CacheFull, UsageError
 from web_hospital import (
     BOUNDARY,
@@ -36,7 +37,7 @@ CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 
 def retrieve(peer: DicomWebPeer, series: str | None = None) -> tuple[RetrieveSummary, list[Received]]:
     got: list[Received] = []
-    return DicomWebArchive(peer).retrieve(STUDY, series, (), got.append, lambda: False), got
+    return DicomWebArchive(peer).retrieve(STUDY, series, (), whole(got.append), lambda: False), got
 
 
 def test_a_study_comes_as_it_is_stored_in_one_request() -> None:
@@ -90,7 +91,7 @@ def test_images_are_handed_over_before_the_next_one_is_there() -> None:
         raise CacheFull("no room")
 
     with scripted(script) as hospital, pytest.raises(CacheFull):
-        DicomWebArchive(hospital.peer()).retrieve(STUDY, None, (), full, lambda: False)
+        DicomWebArchive(hospital.peer()).retrieve(STUDY, None, (), whole(full), lambda: False)
     assert [one.sop_instance_uid for one in got] == [sop_uid(1)]
 
 

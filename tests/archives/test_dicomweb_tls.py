@@ -10,9 +10,9 @@ import pytest
 import peers
 from certificates import Authority
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
-from priorline.archives.base import Received
 from priorline.archives.dicomweb import DicomWebArchive
 from priorline.archives.dicomweb_peer import DicomWebPeer
+from priorline.archives.incoming import Received, whole
 from priorline.archives.tls import client_context
 from priorline.config import Settings, Tls, parse
 from priorline.errors import ArchiveError, ArchiveNotTrusted, ArchiveRefused, ArchiveTimedOut
@@ -39,7 +39,7 @@ def wrapped(context: ssl.SSLContext) -> Callable[[socket.socket], socket.socket]
 
 def retrieve(peer: DicomWebPeer) -> int:
     got: list[Received] = []
-    return DicomWebArchive(peer).retrieve(STUDY, None, (), got.append, lambda: False).received
+    return DicomWebArchive(peer).retrieve(STUDY, None, (), whole(got.append), lambda: False).received
 
 
 def test_a_study_comes_over_tls(authority: Authority) -> None:
@@ -117,7 +117,7 @@ def test_the_configured_authority_is_used_and_the_connection_is_marked(authority
         (hospital,) = build_hospitals(settings(url, f'tls = {{ ca = "{authority.file}" }}'))
         assert hospital.encrypted
         assert hospital.archive is not None
-        assert hospital.archive.retrieve(STUDY, None, (), lambda _one: None, lambda: False).received == 1
+        assert hospital.archive.retrieve(STUDY, None, (), whole(lambda _one: None), lambda: False).received == 1
 
 
 def test_what_cannot_be_set_up_is_not_asked(tmp_path: Path) -> None:

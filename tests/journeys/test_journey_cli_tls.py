@@ -50,6 +50,35 @@ def test_one_is_found_and_fetched_encrypted_and_the_others_are_told_nothing(tmp_
         assert not accepted(silent)
 
 
+def test_a_hospital_that_sends_by_tls_is_checked_and_fetched_from(tmp_path: Path) -> None:
+    authority, port = Authority(tmp_path), peers.free_port()
+    theirs, ours = authority.issue(), authority.issue(["workstation"])
+    tls = {"tls.ca": str(authority.file), "tls.certificate": str(ours.certificate), "tls.key": str(ours.key)}
+    place = tmp_path / "orthanc"
+    place.mkdir()
+    files = saved(tmp_path, [relabelled("CT_small.dcm", CT, number, StudyDate="20240501") for number in (1, 2)])
+    we = {"us": {"AET": peers.CALLING, "Host": "127.0.0.1", "Port": port, "UseDicomTls": True}}
+    options = {"DicomModalities": we, "DicomTlsRemoteCertificateRequired": False}
+    with tls_peers.orthanc(place, theirs, authority, **options) as peer:
+        tls_peers.store(peer, ours, authority, list(files[CT].values()))
+        program = write_config(
+            tmp_path / "priorline.toml",
+            hospital(SAFE, peer, retrieve="c-move", **tls),
+            hospital(UNSET, peer, retrieve="c-move", **{"tls.ca": tls["tls.ca"]}),
+            top=f"[workstation]\nport = {port}",
+        )
+        safe, unset = program("hospitals", "check", "--json").json["hospitals"]
+        assert (safe["ok"], safe["findings"][0].endswith(f"port {port}, by TLS.")) == (True, True)
+        assert (unset["ok"], unset["find"], unset["move"]) == (False, True, True)
+        assert unset["findings"][-1].startswith("tls.certificate is empty: name the PEM file of our certificate")
+
+        fetched = program("fetch", CT, "--from", UNSET, "--json")
+        assert (fetched.code, fetched.json["studies"][0]["received"]) == (1, 0)
+        assert "tls.certificate is empty" in fetched.json["studies"][0]["message"]
+        fetched = program("fetch", CT, "--from", SAFE, "--json")
+        assert (fetched.code, fetched.json["studies"][0]["received"]) == (0, 2)
+
+
 def accepted(listener: socket.socket) -> bool:
     """Whether anybody has called."""
     try:

@@ -9,6 +9,7 @@ import peers
 from move_tools import agree_to_release, asked, move_answer
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
 from priorline.archives.base import Archive
+from priorline.archives.incoming import whole
 from priorline.audit.trail import AuditTrail
 from priorline.config import HospitalSettings, Settings, Workstation
 from priorline.work.hospitals import build_hospitals
@@ -34,7 +35,7 @@ def test_a_stranger_is_on_record(tmp_path: Path, capfd: pytest.CaptureFixture[st
         agree_to_release(connection)
 
     with peers.raw(script) as where:
-        archive(where, ours, trail).retrieve(STUDY, None, (), lambda _one: None, lambda: False)
+        archive(where, ours, trail).retrieve(STUDY, None, (), whole(lambda _one: None), lambda: False)
     (record,) = trail.records()
     assert (record["event"], record["code"]) == ("security_alert", "110113")
     assert (record["address"], record["times"], record["study"]) == ("127.0.0.2", 1, "")

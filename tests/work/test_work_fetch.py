@@ -13,7 +13,8 @@ import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
-from priorline.archives.base import FindSummary, Received, RetrieveSummary
+from priorline.archives.base import FindSummary, RetrieveSummary
+from priorline.archives.incoming import Received
 from priorline.audit.trail import AuditTrail
 from priorline.cache.keys import load_master_key
 from priorline.cache.store import Store

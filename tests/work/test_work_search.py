@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from priorline.archives.base import FindSummary, Received, RetrieveSummary
+from priorline.archives.base import FindSummary, RetrieveSummary
+from priorline.archives.incoming import Received
 from priorline.audit.trail import AuditTrail
 from priorline.config import HospitalSettings
 from priorline.domain.patient import Identifier, Patient

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from priorline.archives.incoming import Announced, Receiver
 from priorline.archives.tls import ClientContext
+from priorline.domain.fetch_order import Batch
 from priorline.domain.patient import Patient
 from priorline.domain.study import SeriesAnswer, StudyAnswer
 
@@ -103,20 +104,16 @@ Listed = dict[str, list[str]]
 """SOP Instance UIDs by Series Instance UID, each series in the order of its instance numbers as far as told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Some instances of one series."""
-
-    series_uid: str
-    sop_uids: tuple[str, ...]
-
-
 class Archive(Protocol):
     """A source of studies; every method blocks, and raises ArchiveError when the archive cannot or will not."""
 
     @property
     def name(self) -> str:
         """The hospital as the user sees it."""
+
+    @property
+    def connections(self) -> int:
+        """How many of its retrievals may run at once."""
 
     def echo(self) -> float:
         """Ask whether the archive is there; milliseconds from connecting to the answer."""

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Collection
 
 from priorline.archives import dicom_complete, dicom_find, dicom_get, dicom_move, dicom_session
-from priorline.archives.base import Batch, DicomPeer, FindSummary, Listed, RetrieveSummary
+from priorline.archives.base import DicomPeer, FindSummary, Listed, RetrieveSummary
 from priorline.archives.dicom_session import NotOffered
 from priorline.archives.incoming import Receiver
 from priorline.archives.storage_scp import StorageScp
+from priorline.domain.fetch_order import Batch
 from priorline.domain.patient import Patient
 from priorline.domain.study import SeriesAnswer, StudyAnswer
 
@@ -26,6 +27,11 @@ class DicomArchive:
     def name(self) -> str:
         """The hospital as the user sees it."""
         return self.peer.name
+
+    @property
+    def connections(self) -> int:
+        """As many as are configured."""
+        return self.peer.associations
 
     def echo(self) -> float:
         """C-ECHO; milliseconds from connecting to the answer."""

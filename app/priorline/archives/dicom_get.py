@@ -9,7 +9,7 @@ from pynetdicom.dimse_primitives import C_GET, C_MOVE
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet  # type: ignore[attr-defined]
 
-from priorline.archives.base import Batch, DicomPeer, RetrieveSummary
+from priorline.archives.base import DicomPeer, RetrieveSummary
 from priorline.archives.dicom_find import SYNTAXES, study_classes, uid_key
 from priorline.archives.dicom_messages import encoded, request
 from priorline.archives.dicom_session import (
@@ -25,6 +25,7 @@ from priorline.archives.incoming import Announced, Incoming, Receiver
 from priorline.archives.inflow import StoreRequest
 from priorline.archives.upper_layer import Proposal
 from priorline.archives.watch import Fault
+from priorline.domain.fetch_order import Batch
 from priorline.domain.study import is_uid
 from priorline.errors import ArchiveBroken, ArchiveRefused
 

@@ -23,23 +23,34 @@ MESSAGE_ID = 1
 REQUESTS: dict[type[DIMSEPrimitive], type[DIMSEMessage]] = {C_FIND: C_FIND_RQ, C_GET: C_GET_RQ, C_MOVE: C_MOVE_RQ}
 PDV_HEAD = 6
 FRAGMENT_MIN = 64
-C_FIND_RSP, C_STORE_RSP = 0x8020, 0x8001
+C_STORE_RSP = 0x8001
+ANSWERS: dict[int, type[C_FIND] | type[C_GET] | type[C_MOVE]] = {0x8020: C_FIND, 0x8010: C_GET, 0x8021: C_MOVE}
 NO_DATASET = 0x0101
 AFFECTED_CLASS, KIND, RESPONDED, HAS_DATASET, STATUS = 0x0002, 0x0100, 0x0120, 0x0800, 0x0900
-PLAIN = {0x0000, AFFECTED_CLASS, KIND, RESPONDED, HAS_DATASET, STATUS}
+# How many sub-operations of a retrieval remain, completed, failed and gave a warning (PS3.7 9.3.3.2).
+COUNTERS = {
+    0x1020: "NumberOfRemainingSuboperations",
+    0x1021: "NumberOfCompletedSuboperations",
+    0x1022: "NumberOfFailedSuboperations",
+    0x1023: "NumberOfWarningSuboperations",
+}
+PLAIN = {0x0000, AFFECTED_CLASS, KIND, RESPONDED, HAS_DATASET, STATUS, *COUNTERS}
 PLAIN_LENGTH_MAX = 256
 P_DATA_TF, PDU_AND_PDV = 0x04, struct.Struct(">BBLLBB")
 
 
+Answer = C_FIND | C_GET | C_MOVE
+
+
 class _Message(DIMSEMessage):
-    """A message on its way in; becomes the library's own kind unless it is a plain answer to a search."""
+    """A message on its way in; becomes the library's own kind unless it is a plain answer."""
 
     def __init__(self) -> None:
         # Not the library's: that looks for a subclass in its table of commands.
         self.context_id = None
         self.encoded_command_set, self.data_set = BytesIO(), BytesIO()
         self._data_set_path = self._data_set_file = None
-        self.answer: C_FIND | None = None
+        self.answer: Answer | None = None
 
     def decode_msg(self, primitive: Any, assoc: Any = None) -> bool:
         pieces = primitive.presentation_data_value_list
@@ -61,7 +72,7 @@ class _Message(DIMSEMessage):
 
 
 class MessageProvider(DIMSEServiceProvider):
-    """The library's message service, with plain answers to a search read without a dataset for each command set."""
+    """The library's message service, with plain answers read without a dataset for each command set."""
 
     def __init__(self, assoc: Association, inbox: Queue[Any]) -> None:
         self._assoc, self.msg_queue = assoc, inbox
@@ -75,20 +86,24 @@ class MessageProvider(DIMSEServiceProvider):
         super().receive_primitive(primitive)
 
 
-def read_answer(command: bytes) -> tuple[C_FIND, bool] | None:
-    """A C-FIND-RSP and whether an identifier follows; None for a command set with anything else in it."""
+def read_answer(command: bytes) -> tuple[Answer, bool] | None:
+    """The answer to a search or a retrieval, and whether an identifier follows; None for a command set of another
+    kind, or with anything else in it."""
     values = _plain_values(command) if len(command) <= PLAIN_LENGTH_MAX else None
-    if values is None or values[0] != C_FIND_RSP:
+    kind = ANSWERS.get(values[KIND]) if values else None
+    if values is None or kind is None or (kind is C_FIND and not COUNTERS.keys().isdisjoint(values)):
         return None
-    answer = C_FIND()
-    answer.MessageIDBeingRespondedTo, answer.Status = values[1], values[3]
-    return answer, values[2] != NO_DATASET
+    answer = kind()
+    answer.MessageIDBeingRespondedTo, answer.Status = values[RESPONDED], values[STATUS]
+    for number in COUNTERS.keys() & values:
+        setattr(answer, COUNTERS[number], values[number])
+    return answer, values[HAS_DATASET] != NO_DATASET
 
 
 # The rows of a search, and of all hospitals, come with the very same command.
 @lru_cache(maxsize=64)
-def _plain_values(command: bytes) -> tuple[int, ...] | None:
-    found: dict[int, bytes] = {}
+def _plain_values(command: bytes) -> dict[int, int] | None:
+    found: dict[int, int] = {}
     at = 0
     while at < len(command):
         if at + ELEMENT.size > len(command):
@@ -97,12 +112,11 @@ def _plain_values(command: bytes) -> tuple[int, ...] | None:
         at += ELEMENT.size
         if group or number in found or number not in PLAIN or at + length > len(command):
             return None
-        found[number] = command[at : at + length]
+        if number not in (0, AFFECTED_CLASS) and length != 2:
+            return None
+        found[number] = int.from_bytes(command[at : at + length], "little")
         at += length
-    values = [found.get(number, b"") for number in (KIND, RESPONDED, HAS_DATASET, STATUS)]
-    if any(len(value) != 2 for value in values):
-        return None
-    return tuple(int.from_bytes(value, "little") for value in values)
+    return found if {KIND, RESPONDED, HAS_DATASET, STATUS} <= found.keys() else None
 
 
 @lru_cache(maxsize=8)

@@ -26,9 +26,10 @@ from priorline.archives.incoming import Incoming, Receiver
 from priorline.archives.sockets import POLL
 from priorline.archives.storage_expected import Expected
 from priorline.archives.storage_scp import StorageScp
+from priorline.archives.tls import ServerContext, server_context
 from priorline.archives.upper_layer import Proposal
 from priorline.archives.watch import Fault
-from priorline.errors import ArchiveBroken, ArchiveError, ArchiveRefused
+from priorline.errors import ArchiveBroken, ArchiveError, ArchiveRefused, ConfigError
 
 MODEL = str(StudyRootQueryRetrieveInformationModelMove)
 PROPOSAL = Proposal([build_context(MODEL, SYNTAXES)])
@@ -47,30 +48,33 @@ def retrieve(
 ) -> RetrieveSummary:
     """Have a study or a series sent to us; what the receiver raises ends it at once and is raised here.
 
-    Datasets are received in threads of the storage SCP, and finished in the calling one. Raises ArchiveRefused where we do not listen, or only in
-    clear to a hospital that is spoken to by TLS.
+    Datasets are received in threads of the storage SCP, and finished in the calling one. Raises ArchiveRefused where
+    we do not listen, or could not do so by TLS to a hospital that is spoken to by TLS.
     """
     identifier = retrieve_identifier(study_uid, series_uid)
-    if peer.tls is not None:
-        # It would send in clear what is asked for encrypted.
-        raise ArchiveRefused(
-            f"{peer.name} would have to send on connections of its own (C-MOVE), which are not encrypted here; "
-            "have its IT department allow C-GET for our AE title."
-        )
     if scp is None or not scp.port:
         raise ArchiveRefused(
             f"{peer.name} sends only on connections of its own (C-MOVE), and this workstation does not listen; "
             "set workstation.port, and have the hospital's IT department add our AE title with it."
         )
+    context = _context(peer)
     move = _Move(scp)
     try:
         with (
             associate(peer, PROPOSAL, cancelled) as session,
-            scp.expect(peer, study_uid, session.ends(), receiver) as expected,
+            scp.expect(peer, study_uid, session.ends(), receiver, context) as expected,
         ):
             return move.run(session, expected, identifier)
     except Cancelled:
         return move.summary(CANCELLED, cancelled=True)
+
+
+def _context(peer: DicomPeer) -> ServerContext | None:
+    """How it sends to us: never in clear what is asked for encrypted."""
+    try:
+        return None if peer.tls is None else server_context(peer.tls.settings)
+    except ConfigError as problem:
+        raise ArchiveRefused(f"{peer.name} sends only on connections of its own (C-MOVE): {problem}") from problem
 
 
 def accepts_move(peer: DicomPeer) -> bool:
@@ -173,10 +177,14 @@ class _Move:
         if unable and not self._received:
             raise ArchiveRefused(
                 f"{peer.name} could not send to us (status {status:04X}): check with its IT department that it knows "
-                f"{ours} with this computer's address and port {self._scp.port}, and that no firewall is between."
+                f"{ours} with this computer's address and port {self._scp.port}, {self._by_tls()}and that no "
+                "firewall is between; what we refused is in the audit trail."
             )
         if status not in (0, CANCELLED) and status >> 12 != 0xB:
             raise refused_status(peer, status, "the retrieval")
+
+    def _by_tls(self) -> str:
+        return "sends there by TLS, " if self._session.peer.tls else ""
 
     def _take_late(self) -> None:
         """Wait for what the archive says that it has sent, but not long; it is not taken afterwards."""

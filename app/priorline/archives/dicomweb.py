@@ -3,8 +3,10 @@
 from collections.abc import Callable, Collection
 
 from priorline.archives import dicom_complete, dicomweb_retrieve, dicomweb_search
-from priorline.archives.base import Batch, FindSummary, Listed, RetrieveSummary
+from priorline.archives.base import FindSummary, Listed, RetrieveSummary
 from priorline.archives.dicomweb_peer import DicomWebPeer
+from priorline.archives.incoming import Receiver
+from priorline.domain.fetch_order import Batch
 from priorline.domain.patient import Patient
 from priorline.domain.study import SeriesAnswer, StudyAnswer
 
@@ -19,6 +21,11 @@ class DicomWebArchive:
     def name(self) -> str:
         """The hospital as the user sees it."""
         return self.peer.name
+
+    @property
+    def connections(self) -> int:
+        """One: a study is one stream."""
+        return 1
 
     def echo(self) -> float:
         """A search that finds nothing; milliseconds from connecting to the answer."""

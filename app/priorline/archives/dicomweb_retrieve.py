@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from priorline.archives.base import Received, RetrieveSummary
+from priorline.archives.base import RetrieveSummary
 from priorline.archives.dicom_find import uid_key
 from priorline.archives.dicomweb_connection import Cancelled
 from priorline.archives.dicomweb_http import ask
 from priorline.archives.dicomweb_peer import DicomWebPeer
+from priorline.archives.incoming import Received, Receiver, put
 from priorline.archives.multipart import Malformed, Part, boundary_of, parts
 from priorline.archives.translate import Row, elements
 from priorline.archives.watch import Watch
@@ -44,10 +45,10 @@ def retrieve(
     peer: DicomWebPeer,
     study_uid: str,
     series_uid: str | None,
-    on_instance: Callable[[Received], None],
+    receiver: Receiver,
     cancelled: Callable[[], bool],
 ) -> RetrieveSummary:
-    """Fetch a study or a series; what `on_instance` raises closes the connection and is raised here."""
+    """Fetch a study or a series; what the receiver raises closes the connection and is raised here."""
     path = f"/studies/{uid_key(study_uid)}"
     if series_uid is not None:
         path += f"/series/{uid_key(series_uid)}"
@@ -56,7 +57,7 @@ def retrieve(
         with ask(peer, watch, path, ACCEPT, STUDY_MAX) as answer:
             counts.is_partial = answer.status != 200
             boundary = boundary_of(answer.headers.get("content-type", ""))
-            _take_all(watch, parts(answer.blocks, boundary, INSTANCE_MAX), counts, on_instance)
+            _take_all(watch, parts(answer.blocks, boundary, INSTANCE_MAX), counts, receiver)
     except Malformed as problem:
         raise ArchiveBroken(f"{peer.name} sent {problem}; try again, then ask its IT department.") from problem
     except Cancelled:
@@ -64,9 +65,7 @@ def retrieve(
     return counts.summary()
 
 
-def _take_all(
-    watch: Watch, arriving: Iterator[Part], counts: _Counts, on_instance: Callable[[Received], None]
-) -> None:
+def _take_all(watch: Watch, arriving: Iterator[Part], counts: _Counts, receiver: Receiver) -> None:
     for part in arriving:
         received = None if part.is_cut else received_from(part.content)
         if received is None:
@@ -76,7 +75,9 @@ def _take_all(
             continue
         watch.progress()
         with watch.held():
-            on_instance(received)
+            incoming = receiver(received)
+            put(incoming, received.dataset)
+            incoming.finish()
         counts.received += 1
 
 

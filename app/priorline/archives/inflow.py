@@ -159,12 +159,16 @@ def read_store_request(command: bytes) -> StoreRequest | None:
     if _number(found, KIND) != C_STORE_RQ:
         return None
     message, kind = _number(found, MESSAGE), _number(found, DATASET_KIND)
-    names = [found.get(number, b"").decode("ascii", "replace").strip("\0 ") for number in (SOP_CLASS, SOP_INSTANCE)]
-    if message is None or kind in (None, NO_DATASET) or not all(names):
+    sop_class, sop_instance = (_text(found, number) for number in (SOP_CLASS, SOP_INSTANCE))
+    if message is None or kind in (None, NO_DATASET) or not (sop_class and sop_instance):
         raise Torn("an instance without a name or without a dataset")
-    return StoreRequest(message, *names)
+    return StoreRequest(message, sop_class, sop_instance)
 
 
 def _number(found: dict[int, bytes], number: int) -> int | None:
     value = found.get(number, b"")
     return int.from_bytes(value, "little") if len(value) == 2 else None
+
+
+def _text(found: dict[int, bytes], number: int) -> str:
+    return found.get(number, b"").decode("ascii", "replace").strip("\0 ")

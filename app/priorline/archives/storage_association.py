@@ -11,27 +11,27 @@ from pynetdicom._globals import MODE_ACCEPTOR, MODE_REQUESTOR
 from pynetdicom.acse import ACSE
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import ServiceUser
-from pynetdicom.dimse_primitives import C_ECHO, C_STORE
+from pynetdicom.dimse_primitives import C_ECHO
 from pynetdicom.pdu_primitives import A_ASSOCIATE, A_RELEASE
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from priorline.archives.base import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, DicomPeer
 from priorline.archives.dicom_get import COMPRESSED, UNCOMPRESSED
-from priorline.archives.dicom_messages import COMMAND, fragments, store_response
+from priorline.archives.dicom_messages import COMMAND, store_response
 from priorline.archives.dicom_session import VERIFICATION
+from priorline.archives.incoming import Incoming
+from priorline.archives.inflow import StoreRequest, Torn
 from priorline.archives.sockets import PDU_LENGTH, POLL, READ_AHEAD, WatchedSocket
-from priorline.archives.upper_layer import MESSAGE_LENGTH_MAX, WatchedAssociation
+from priorline.archives.upper_layer import WatchedAssociation
 from priorline.archives.watch import Watch
 
 STANDARD, STORAGE = "1.2.840.10008.", "1.2.840.10008.5.1.4.1.1."
 SYNTAXES = frozenset((*UNCOMPRESSED, *COMPRESSED))
 LOCAL_LIMIT = (2, 3, 2)
-# Who it is is judged by `storage_scp`; to the socket it is somebody who speaks in clear.
+# Who it is, and whether by TLS, is settled before there is an association; the socket has nothing to judge.
 CALLER = DicomPeer("", "", "", 0, "")
 PARTING_SECONDS = 0.5
-# So much of an instance is taken before it is looked at whether it is wanted.
-UNJUDGED_MAX = 1 << 20
 
 
 class AcceptedSocket(WatchedSocket):
@@ -74,8 +74,6 @@ class AcceptedAssociation(WatchedAssociation):
         self.acceptor.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         self.transport = AcceptedSocket(self, watch, sock)
         self.set_socket(self.transport)
-        self.message_length_max = UNJUDGED_MAX
-        self.may_go_on: Callable[[PresentationContext, bytes], bool] = lambda _context, _begun: False
 
     def await_request(self) -> A_ASSOCIATE | None:
         """The peer's A-ASSOCIATE-RQ; None where it does not ask, or not as the protocol has it."""
@@ -98,7 +96,6 @@ class AcceptedAssociation(WatchedAssociation):
 
     def receive(self) -> tuple[int, Any] | None:
         """The next message and the number of its context; None at the end, a release is answered."""
-        self.message_length_max = UNJUDGED_MAX
         context_id, message = self.dimse.get_msg(block=True)
         if message is not None:
             return context_id or 0, message
@@ -111,18 +108,20 @@ class AcceptedAssociation(WatchedAssociation):
         """The accepted presentation context with this number."""
         return self._accepted_cx.get(context_id)
 
-    def _is_over(self) -> bool:
-        growing = self.dimse.message
-        if growing and growing.data_set and growing.data_set.tell() > self.message_length_max == UNJUDGED_MAX:
-            context = self.context(growing.context_id or 0)
-            if context is not None and self.may_go_on(context, growing.data_set.getvalue()):
-                self.message_length_max = MESSAGE_LENGTH_MAX
-        return super()._is_over()
+    def store_with(self, begin: Callable[[PresentationContext, StoreRequest], Incoming]) -> None:
+        """Say what takes an instance that the peer stores with us."""
 
-    def answer_store(self, context_id: int, message: C_STORE, status: int) -> None:
+        def begin_in(context_id: int, asked: StoreRequest) -> Incoming:
+            context = self.context(context_id)
+            if context is None:
+                raise Torn("an instance in a context that was not agreed on")
+            return begin(context, asked)
+
+        self.receive_into(begin_in)
+
+    def answer_store(self, context_id: int, asked: StoreRequest, status: int) -> None:
         """Answer a C-STORE (PS3.7 9.3.1.2)."""
-        for piece in fragments(context_id, COMMAND, store_response(message, status), self.dimse.maximum_pdu_size):
-            self.dul.send_pdu(piece)
+        self.send_data(context_id, COMMAND, store_response(asked, status))
 
     def answer_echo(self, context_id: int, message: C_ECHO) -> None:
         """Answer a C-ECHO (PS3.7 9.3.5.2)."""

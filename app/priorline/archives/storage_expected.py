@@ -3,13 +3,25 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from priorline.archives.base import DicomPeer
 from priorline.archives.incoming import Incoming, Receiver
+from priorline.archives.tls import NO_TLS, Proof, ServerContext
+from priorline.config import Tls
 from priorline.errors import CacheFull
 
 SUCCESS, NOT_AUTHORISED, OUT_OF_RESOURCES, DOES_NOT_MATCH, FAILED = 0, 0x0124, 0xA700, 0xA900, 0x0110
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who opened a connection, as far as it is known: from which address, proven how, under which AE title."""
+
+    address: str
+    proof: Proof | None = None
+    ae_title: str | None = None
 
 
 class Handover:
@@ -34,21 +46,44 @@ class Handover:
 class Expected:
     """One open retrieval by C-MOVE: what it waits for, from whom, and its inbox.
 
-    `addresses` are those that the hospital sends from, `callers` its AE titles; `receiver` takes the instances. A connection brings the next instance
-    only when the one before is settled, so that a slow receiver slows the sender and the inbox stays short.
+    `addresses` are those that the hospital sends from, `callers` its AE titles, `receiver` takes the instances; with
+    a `context` it sends by TLS, and only so. A connection brings the next instance only when the one before is
+    settled, so that a slow receiver slows the sender and the inbox stays short.
     """
 
-    def __init__(self, peer: DicomPeer, study_uid: str, addresses: frozenset[str], receiver: Receiver) -> None:
-        self.peer, self.study_uid, self.addresses, self.receiver = peer, study_uid, addresses, receiver
+    def __init__(
+        self,
+        peer: DicomPeer,
+        study_uid: str,
+        addresses: frozenset[str],
+        receiver: Receiver,
+        context: ServerContext | None = None,
+    ) -> None:
+        self.peer, self.study_uid, self.addresses = peer, study_uid, addresses
+        self.receiver, self.context = receiver, context
         self.callers = frozenset(title.strip() for title in peer.sends_as or (peer.ae_title,))
         self.progressed = time.monotonic()
         self._inbox: SimpleQueue[Handover] = SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
 
-    def admits(self, address: str, caller: str | None = None) -> bool:
-        """Whether somebody there may send, under this AE title once it is known."""
-        return address in self.addresses and (caller is None or caller in self.callers)
+    @property
+    def tls(self) -> Tls:
+        """How its connections are encrypted and verified; nothing is wanted where they are in clear."""
+        return self.context.settings if self.context else NO_TLS
+
+    def admits(self, caller: Caller) -> bool:
+        """Whether somebody may send, as far as it is known who that is."""
+        return (
+            caller.address in self.addresses
+            and (caller.proof is None or caller.proof.binds(self.tls, (self.peer.host, *self.peer.sends_from)))
+            and (caller.ae_title is None or caller.ae_title in self.callers)
+        )
+
+    def excludes(self, other: "Expected") -> bool:
+        """Whether it could not be told which of both is calling, and so which certificate to show."""
+        both_by_tls = self.tls.wanted and other.tls.wanted
+        return both_by_tls and self.tls != other.tls and not self.addresses.isdisjoint(other.addresses)
 
     def progress(self) -> None:
         """Note that something useful came."""
@@ -57,9 +92,11 @@ class Expected:
     def offer(self, handover: Handover) -> int:
         """Hand over an instance; the status to answer with, once the retrieval has taken it or has ended."""
         with self._closing:
-            if not self._closed:
+            is_open = not self._closed
+            if is_open:
                 self._inbox.put(handover)
-                return self._outcome(handover)
+        if is_open:
+            return handover.outcome()
         handover.incoming.drop()
         return NOT_AUTHORISED
 
@@ -89,4 +126,6 @@ class Expected:
         with self._closing:
             self._closed = True
         while not self._inbox.empty():
-            self._inbox.get().settle(NOT_AUTHORISED)
+            handover = self._inbox.get()
+            handover.incoming.drop()
+            handover.settle(NOT_AUTHORISED)

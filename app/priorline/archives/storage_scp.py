@@ -11,13 +11,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from priorline.archives.base import DicomPeer, SecurityAlert
+from priorline.archives.incoming import Receiver
 from priorline.archives.sockets import POLL
-from priorline.archives.storage_expected import Expected
+from priorline.archives.storage_expected import Caller, Expected
 from priorline.archives.storage_sender import SILENT, Sender
-from priorline.errors import ArchiveError, ArchiveUnreachable
+from priorline.archives.tls import ServerContext
+from priorline.errors import ArchiveError, ArchiveRefused, ArchiveUnreachable
 
 BACKLOG = 128
-# Connections that have not asked for an association yet, in all and from one address; the oldest gives way.
+# Connections that have not asked for an association yet, in all and from one address; whoever has shown least of
+# itself gives way, the oldest first.
 WAITING_MAX, WAITING_PER_ADDRESS = 8, 4
 ASSOCIATIONS_MAX, ASSOCIATIONS_PER_ADDRESS = 16, 8
 ALERTS_OF_A_KIND = 20
@@ -45,13 +48,21 @@ class StorageScp:
         self._listeners: dict[str, _Listener] = {}
 
     @contextmanager
-    def expect(self, peer: DicomPeer, study_uid: str, ends: tuple[str, str]) -> Iterator[Expected]:
-        """Let a hospital send one study while the body of the `with` runs.
+    def expect(
+        self,
+        peer: DicomPeer,
+        study_uid: str,
+        ends: tuple[str, str],
+        receiver: Receiver,
+        context: ServerContext | None = None,
+    ) -> Iterator[Expected]:
+        """Let a hospital send one study while the body of the `with` runs; by TLS, and only so, with a `context`.
 
-        `ends` are the IP addresses of a connection to it, ours first. Raises ArchiveError where we cannot listen.
+        `ends` are the IP addresses of a connection to it, ours first. Raises ArchiveError where we cannot listen, or
+        could not tell it from another hospital that sends.
         """
         here, there = self.address or ends[0], ends[1]
-        expected = Expected(peer, study_uid, frozenset((there, *_addresses_of(peer))))
+        expected = Expected(peer, study_uid, frozenset((there, *_addresses_of(peer))), receiver, context)
         self._enter(here, expected)
         try:
             yield expected
@@ -134,6 +145,11 @@ class _Listener:
 
     def enter(self, expected: Expected) -> None:
         with self._lock:
+            if any(one.excludes(expected) for one in self._open):
+                raise ArchiveRefused(
+                    f"{expected.peer.name} has to wait: another hospital at the same address, but with other tls "
+                    "settings, is sending to us just now; fetch the study again when that has ended."
+                )
             self._open += (expected,)
 
     def leave(self, expected: Expected) -> bool:
@@ -142,8 +158,8 @@ class _Listener:
             self._open = tuple(one for one in self._open if one is not expected)
         return not self._open
 
-    def open_for(self, address: str, caller: str | None = None) -> tuple[Expected, ...]:
-        return tuple(one for one in self._open if one.admits(address, caller))
+    def open_for(self, caller: Caller) -> tuple[Expected, ...]:
+        return tuple(one for one in self._open if one.admits(caller))
 
     def admit(self, sender: Sender) -> bool:
         with self._lock:
@@ -175,7 +191,7 @@ class _Listener:
                 self._welcome(sock, str(address[0]))
 
     def _welcome(self, sock: socket.socket, address: str) -> None:
-        if not self.open_for(address):
+        if not self.open_for(Caller(address)):
             self.alert(SecurityAlert(NOT_EXPECTED, address))
             sock.close()
             return
@@ -186,7 +202,8 @@ class _Listener:
             self._senders.append(sender)
         same = [one for one in waiting if one.address == address]
         if len(same) >= WAITING_PER_ADDRESS or len(waiting) >= WAITING_MAX:
-            self._turn_out(same[0] if len(same) >= WAITING_PER_ADDRESS else waiting[0])
+            crowd = same if len(same) >= WAITING_PER_ADDRESS else waiting
+            self._turn_out(min(crowd, key=lambda one: one.standing))
         sender.join = self._start(sender.run)
 
     def _turn_out(self, sender: Sender) -> None:

@@ -1,4 +1,4 @@
-"""Why encryption was not agreed with a peer, as one sentence that says what to do."""
+"""Why encryption was not agreed: with whom we call as one sentence that says what to do, with who calls as a fact."""
 
 import ssl
 
@@ -86,3 +86,43 @@ def failure(name: str, host: str, context: ClientContext, problem: OSError, agre
     if reason in _NOT_SAFE:
         return ArchiveNotTrusted(f"{name} is not asked: {_NOT_SAFE[reason]}.")
     return ArchiveBroken(f"{name} {_BROKE_OFF_AFTER if agreed else _BROKE_OFF}.")
+
+
+BROKE_OFF = "began encryption and broke off before it was agreed"
+_SHOWED = "showed a certificate "
+_CALLER_FOREIGN = _SHOWED + "that is not from the authority in tls.ca"
+_CALLER_LIST = _SHOWED + "that the revocation list in tls.crl, which is old or foreign, does not tell of"
+_CALLER_WEAK = _SHOWED + "that, or whose authority's, is too weak (SHA-1 or a short key)"
+_CALLER_DISTRUST = {
+    _FOREIGN: _CALLER_FOREIGN,
+    _LONE: _CALLER_FOREIGN,
+    _LIST: _CALLER_LIST,
+    _WEAK: _CALLER_WEAK,
+    _UNPINNED: _SHOWED + "of a key that is not one of those in tls.pins",
+    _EXPIRED: _SHOWED + "that has expired",
+    _EARLY: _SHOWED + "that is not valid yet",
+    _REVOKED: _SHOWED + "that was revoked",
+}
+_INVALID_PURPOSE = 26
+_CALLER_OLD = "offered only versions of TLS before 1.2"
+_CALLER_NO_METHOD = "offered no method of encryption that is safe"
+_CALLER_REASONS = {
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "showed no certificate",
+    "UNSUPPORTED_PROTOCOL": _CALLER_OLD,
+    "NO_SHARED_CIPHER": _CALLER_NO_METHOD,
+    "NO_SUITABLE_SIGNATURE_ALGORITHM": _CALLER_NO_METHOD,
+    "NO_SHARED_SIGNATURE_ALGORITHMS": _CALLER_NO_METHOD,
+    "WRONG_SIGNATURE_TYPE": _CALLER_NO_METHOD,
+    **dict.fromkeys(_OUR_CERTIFICATE, "did not accept our certificate (tls.certificate)"),
+}
+
+
+def fault_of_caller(problem: OSError) -> str:
+    """What somebody did who opened a connection to us, on which `problem` came up before encryption was agreed."""
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        if problem.verify_code == _INVALID_PURPOSE:
+            return _SHOWED + "that is not meant for who calls (extended key usage)"
+        return _CALLER_DISTRUST.get(_DISTRUST.get(problem.verify_code, ""), _SHOWED + "that is not acceptable")
+    if not isinstance(problem, ssl.SSLError) or isinstance(problem, ssl.SSLEOFError):
+        return BROKE_OFF
+    return _CALLER_REASONS.get(problem.reason or "", "sent what TLS does not allow")

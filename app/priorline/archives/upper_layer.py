@@ -151,7 +151,10 @@ class _Provider(DULServiceProvider):
         self.state_machine = _StateMachine(self)
         self.event_queue, self._recv_pdu, self.to_provider_queue = _Line(), _Line(), _Line()
         self.to_user_queue = _Inbox(self)
-        self.inflow = Inflow(watch, self._to_library, lambda message: assoc.dimse.msg_queue.put(message))
+        self.inflow = Inflow(watch, self._to_library, self._deliver)
+
+    def _deliver(self, message: Any) -> None:
+        self.assoc.dimse.msg_queue.put(message)
 
     def _to_library(self, primitive: P_DATA) -> None:
         self.assoc.dimse.receive_primitive(primitive)

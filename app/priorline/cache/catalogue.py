@@ -250,6 +250,10 @@ class Catalogue:
     def _text(self, study: OpenStudy, handle: bytes, box: bytes) -> str:
         return self._vault.open_box(study.key, handle, box).decode("utf-8", "replace")
 
+    def codes(self, study: OpenStudy) -> set[bytes]:
+        """The codes of all that claims to be an instance of a study."""
+        return {row["code"] for row in self._index.rows("SELECT code FROM instance WHERE study = ?", study.row)}
+
     def digests(self, study: OpenStudy, sop_uid: str) -> dict[bytes, bool]:
         """The digests of what claims to be this instance, and whether each is set apart."""
         query = "SELECT digest, apart FROM instance WHERE study = ? AND code = ?"

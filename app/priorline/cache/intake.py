@@ -2,14 +2,26 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Protocol
 
 from priorline.cache.catalogue import Catalogue, Entry, OpenStudy
+from priorline.cache.known import Known
 from priorline.cache.model import Added, AddOutcome, StoredInstance
 from priorline.cache.seal import Data, container_size, segments
+from priorline.cache.spool import Spool
 from priorline.cache.study_file import ObjectRecord, pack
 from priorline.cache.vault import Vault
 from priorline.cache.writer import CONFLICT, Writer, new_handle
 from priorline.domain.study import StudyAnswer
+
+
+class Content(Protocol):
+    """The bytes of an instance on their way in."""
+
+    digest: bytes
+
+    def write(self, study: OpenStudy, record: ObjectRecord) -> Entry:
+        """Seal them into a file aside, which the next commit enters."""
 
 
 class Intake:
@@ -22,35 +34,60 @@ class Intake:
         self._vault = vault
         self._writer = writer
         self._discard = discard
+        self._known = Known(catalogue)
+        writer.on_failure = self._known.forget
         self.make_room: Callable[[int], None] = lambda _size: None
 
+    def forget(self) -> None:
+        """Look at the index anew before the next instance."""
+        self._known.forget()
+
+    def spool(self, study: StudyAnswer) -> Spool:
+        """A file for an instance that is too large to wait in memory until it is whole."""
+        opened = self._known.study(study)
+        handle = new_handle()
+        key = self._vault.ticket_key(opened.key, opened.handle, handle)
+        return Spool(self._vault, opened, handle, key, self._writer.aside(handle), self.make_room)
+
     def add(
-        self, study: StudyAnswer, sop_uid: str, series_uid: str, header: bytes, data: Data, quarantine: str
+        self, study: StudyAnswer, sop_uid: str, series_uid: str, header: bytes, data: Data | Spool, quarantine: str
     ) -> Added:
         """As `Store.add`."""
-        record = ObjectRecord(sop_uid, series_uid, self._vault.digest(data), header, quarantine)
-        pack(record)  # fails here, for this one alone, rather than in the commit of its group
-        opened = self._catalogue.ensure(study)
-        if quarantine:
-            return self._set_apart(opened, record, data, AddOutcome.QUARANTINED)
-        taken = self._writer.claim(opened.handle, sop_uid, record.digest)
-        if taken is not None:
-            return self._second(opened, record, data, taken, None)
+        content = _Spooled(data, self._writer) if isinstance(data, Spool) else _InMemory(data, self)
         try:
-            shown = self._shown(opened, sop_uid)
+            record = ObjectRecord(sop_uid, series_uid, content.digest, header, quarantine)
+            pack(record)  # fails here, for this one alone, rather than in the commit of its group
+            return self._add(self._known.study(study), record, content)
+        finally:
+            if isinstance(data, Spool):
+                data.drop()
+
+    def _add(self, opened: OpenStudy, record: ObjectRecord, content: Content) -> Added:
+        if record.reason:
+            return self._set_apart(opened, record, content, AddOutcome.QUARANTINED)
+        taken = self._writer.claim(opened.handle, record.sop_uid, record.digest)
+        if taken is not None:
+            return self._second(opened, record, content, taken, None)
+        try:
+            shown = self._shown(opened, record.sop_uid)
             if shown is None:
-                entry = self._write(opened, record, data)
-                instance = self._catalogue.instance(opened, entry.handle, sop_uid, series_uid, entry.size)
+                entry = content.write(opened, record)
+                self._known.add(opened, record.sop_uid)
+                instance = self._catalogue.instance(
+                    opened, entry.handle, record.sop_uid, record.series_uid, entry.size
+                )
                 return Added(AddOutcome.STORED, instance)
             digest, there = shown
         except BaseException:
-            self._writer.release(opened.handle, sop_uid)
+            self._writer.release(opened.handle, record.sop_uid)
             raise
-        self._writer.release(opened.handle, sop_uid)
-        return self._second(opened, record, data, digest, there)
+        self._writer.release(opened.handle, record.sop_uid)
+        return self._second(opened, record, content, digest, there)
 
     def _shown(self, study: OpenStudy, sop_uid: str) -> tuple[bytes, StoredInstance] | None:
         """The digest and the instance that the index shows under this UID, if its file is still there."""
+        if not self._known.has(study, sop_uid):
+            return None
         digests = self._catalogue.digests(study, sop_uid)
         digest = next((one for one, is_apart in digests.items() if not is_apart), None)
         if digest is None:
@@ -69,23 +106,50 @@ class Intake:
             return False
 
     def _second(
-        self, study: OpenStudy, record: ObjectRecord, data: Data, digest: bytes, instance: StoredInstance | None
+        self, study: OpenStudy, record: ObjectRecord, content: Content, digest: bytes, instance: StoredInstance | None
     ) -> Added:
         if digest == record.digest:
             return Added(AddOutcome.IDENTICAL, instance)
         apart = ObjectRecord(record.sop_uid, record.series_uid, record.digest, record.header, CONFLICT)
-        return self._set_apart(study, apart, data, AddOutcome.CONFLICTING)
+        return self._set_apart(study, apart, content, AddOutcome.CONFLICTING)
 
-    def _set_apart(self, study: OpenStudy, record: ObjectRecord, data: Data, outcome: AddOutcome) -> Added:
+    def _set_apart(self, study: OpenStudy, record: ObjectRecord, content: Content, outcome: AddOutcome) -> Added:
         if not self._catalogue.digests(study, record.sop_uid).get(record.digest):
-            self._write(study, record, data)
+            content.write(study, record)
+            self._known.add(study, record.sop_uid)
         return Added(outcome)
 
-    def _write(self, study: OpenStudy, record: ObjectRecord, data: Data) -> Entry:
+    def seal(self, data: Data, study: OpenStudy, record: ObjectRecord) -> Entry:
+        """Seal what is in memory into a file aside."""
         handle, head = new_handle(), pack(record)
         size = container_size(memoryview(data).nbytes, len(head), encrypted=self._vault.encrypted)
         entry = Entry(handle, study, record, size)
         self.make_room(size)
         key = self._vault.ticket_key(study.key, study.handle, handle)
         self._writer.write(entry, segments(data, key, bytes.fromhex(study.handle + handle), head))
+        return entry
+
+    def digest(self, data: Data) -> bytes:
+        """The digest of what is in memory."""
+        return self._vault.digest(data)
+
+
+class _InMemory:
+    def __init__(self, data: Data, intake: Intake) -> None:
+        self._data, self._intake = data, intake
+        self.digest = intake.digest(data)
+
+    def write(self, study: OpenStudy, record: ObjectRecord) -> Entry:
+        return self._intake.seal(self._data, study, record)
+
+
+class _Spooled:
+    def __init__(self, spool: Spool, writer: Writer) -> None:
+        self._spool, self._writer = spool, writer
+        self.digest = spool.digest()
+
+    def write(self, study: OpenStudy, record: ObjectRecord) -> Entry:
+        size = self._spool.end(pack(record))
+        entry = Entry(self._spool.handle, self._spool.study, record, size)
+        self._writer.take(entry, self._spool.give())
         return entry

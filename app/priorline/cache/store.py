@@ -17,6 +17,7 @@ from priorline.cache.opening import check_key, settle
 from priorline.cache.owners import Owner
 from priorline.cache.rebuild import Rebuilder
 from priorline.cache.seal import Data, read_head, read_object
+from priorline.cache.spool import Spool
 from priorline.cache.study_file import ObjectRecord, unpack
 from priorline.cache.vault import Vault
 from priorline.cache.writer import Writer
@@ -95,6 +96,7 @@ class Store:
 
     def begin_fetch(self, study: StudyAnswer, expected: int) -> None:
         """Note that a study is being fetched, of which `expected` images are to come (0: nobody said)."""
+        self._intake.forget()
         opened = self.catalogue.begin(study, expected)
         self._writer.forget_lost(opened.handle)
 
@@ -105,6 +107,7 @@ class Store:
         It counts as viewed now, so that its age starts here.
         """
         self.commit()
+        self._intake.forget()
         opened = self.catalogue.study(study_uid)
         if opened is None:
             return False
@@ -120,15 +123,26 @@ class Store:
         return whole
 
     def add(
-        self, study: StudyAnswer, sop_uid: str, series_uid: str, header: bytes, data: Data, quarantine: str = ""
+        self,
+        study: StudyAnswer,
+        sop_uid: str,
+        series_uid: str,
+        header: bytes,
+        data: Data | Spool,
+        quarantine: str = "",
     ) -> Added:
-        """Write one instance (`data`: a whole Part 10 file) with its opaque `header`; `commit` makes it visible.
+        """Write one instance with its opaque `header`; `commit` makes it visible.
 
+        `data` is a whole Part 10 file, or the closed spool of one.
         The same SOP Instance UID with the same bytes is left as it is (identical); with other bytes the first is
         kept and the new one set apart (conflicting). With a reason in `quarantine` it is set apart and never shown.
         Raises CacheFull where the disk is full; then what was committed before is still there.
         """
         return self._intake.add(study, sop_uid, series_uid, header, data, quarantine)
+
+    def spool(self, study: StudyAnswer) -> Spool:
+        """A place for an instance that is too large to wait in memory; to be given to `add`, or dropped."""
+        return self._intake.spool(study)
 
     def keep_within(self, make_room: Callable[[int], None]) -> None:
         """Call `make_room` with the size of every file that is to come; it may clean, or refuse with CacheFull."""
@@ -256,6 +270,7 @@ class Store:
         return self._discard(opened, list(handles)) if opened else 0
 
     def _discard(self, study: OpenStudy, handles: list[str]) -> int:
+        self._intake.forget()
         with self.index.transaction() as db:
             with faults():
                 for handle in handles:

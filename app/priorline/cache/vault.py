@@ -2,17 +2,17 @@
 
 import hmac
 import os
+from collections.abc import Iterable
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from priorline.cache.keys import KEY_BYTES, MasterKey
-from priorline.cache.seal import Data
+from priorline.cache.seal import SEGMENT, Data
 from priorline.errors import CacheDamaged
 
 CODE_BYTES = 16
 _NONCE_BYTES = 12
-_HASHED_AT_ONCE = 1 << 30
 _DAMAGED = "An entry of the cache's index is damaged; run “priorline cache verify --repair”."
 
 
@@ -33,14 +33,19 @@ class Vault:
     def digest(self, data: Data) -> bytes:
         """The recorded digest of a content: keyed, so that nobody confirms a guessed file by it; 16 bytes.
 
-        GMAC, which is a universal hash several times as fast as SHA-256, and over its tags HMAC, so that they are not
-        told: told together with their contents they would give the hash's key away.
+        GMAC of each segment, which is a universal hash several times as fast as SHA-256, and over its tags HMAC, so
+        that they are not told: told together with their contents they would give the hash's key away.
         """
         view = memoryview(data).cast("B")
-        tags = [
-            self._hash.encrypt(bytes(_NONCE_BYTES), b"", view[start : start + _HASHED_AT_ONCE])
-            for start in range(0, max(len(view), 1), _HASHED_AT_ONCE)
-        ]
+        cuts = range(0, max(len(view), 1), SEGMENT)
+        return self.digest_of([self.tag(view[start : start + SEGMENT]) for start in cuts])
+
+    def tag(self, segment: Data) -> bytes:
+        """What one segment of a content adds to its digest; not to be told anybody."""
+        return self._hash.encrypt(bytes(_NONCE_BYTES), b"", segment)
+
+    def digest_of(self, tags: Iterable[bytes]) -> bytes:
+        """The digest of a content whose segments have these tags."""
         return self._short(b"content" + b"".join(tags))
 
     def _short(self, data: bytes) -> bytes:

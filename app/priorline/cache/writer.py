@@ -6,7 +6,7 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +20,8 @@ from priorline.cache.seal import Data
 from priorline.errors import PriorlineError
 
 # A group is closed by itself when it gets this big: open files and what a crash can lose stay bounded.
-GROUP_FILES = 64
-GROUP_BYTES = 128 << 20
+GROUP_FILES = 200
+GROUP_BYTES = 256 << 20
 
 CONFLICT = "The hospital sent another image under a number that is taken."
 
@@ -51,6 +51,7 @@ class Writer:
         self._parts: list[Part] = []
         self._claims: dict[tuple[str, str], bytes] = {}
         self._lost: set[str] = set()
+        self.on_failure: Callable[[], None] = lambda: None
 
     @property
     def pending(self) -> int:
@@ -89,16 +90,22 @@ class Writer:
 
     def write(self, entry: Entry, pieces: Iterable[Data]) -> None:
         """Write one container aside; raises CacheFull or CacheError, and then leaves nothing behind."""
-        path = self._owner.directory / f"{entry.handle}.part"
-        with faults():
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-            try:
-                for piece in pieces:
-                    _write_all(descriptor, piece)
-            except BaseException:
-                os.close(descriptor)
-                path.unlink(missing_ok=True)
-                raise
+        aside = self.aside(entry.handle)
+        try:
+            for piece in pieces:
+                aside.write(piece)
+        except BaseException:
+            aside.drop()
+            raise
+        self.take(entry, aside)
+
+    def aside(self, handle: str) -> "Aside":
+        """A new file that has no name in the cache yet; to be given to `take`, or dropped."""
+        return Aside(self._owner.directory / f"{handle}.part")
+
+    def take(self, entry: Entry, aside: "Aside") -> None:
+        """Take a file that is written to its end into the group of the next commit."""
+        path, descriptor = aside.path, aside.descriptor
         with self._lock:
             self._parts.append(Part(entry, path, descriptor))
             full = len(self._parts) >= GROUP_FILES or sum(p.entry.size for p in self._parts) >= GROUP_BYTES
@@ -121,6 +128,7 @@ class Writer:
                 # A group holds what several lanes wrote, and only one of them sees this error.
                 with self._lock:
                     self._lost.update(part.entry.study.handle for part in parts)
+                self.on_failure()
                 raise
             finally:
                 with self._lock:
@@ -206,10 +214,25 @@ def new_handle() -> str:
     return secrets.token_hex(16)
 
 
-def _write_all(descriptor: int, piece: Data) -> None:
-    view = memoryview(piece).cast("B")
-    while view:
-        view = view[os.write(descriptor, view) :]
+class Aside:
+    """A file on its way into the cache; its faults are those of the cache."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with faults():
+            self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+
+    def write(self, piece: Data) -> None:
+        """Write at the end; raises CacheFull or CacheError."""
+        view = memoryview(piece).cast("B")
+        with faults():
+            while view:
+                view = view[os.write(self.descriptor, view) :]
+
+    def drop(self) -> None:
+        """Remove it, as it will not be taken."""
+        os.close(self.descriptor)
+        _remove([self.path])
 
 
 def _make_durable(parts: list[Part]) -> None:

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from priorline.archives.base import Archive
+from priorline.archives.tls import server_context
 from priorline.cli.output import NOTHING, OK, PARTLY, print_json, show_table
-from priorline.config import Settings, Workstation
+from priorline.config import HospitalSettings, Settings, Tls, Workstation
 from priorline.domain.patient import Identifier, Patient
-from priorline.errors import ArchiveError, UsageError
+from priorline.errors import ArchiveError, ConfigError, UsageError
 from priorline.work.hospitals import Hospital, build_hospitals
 
 # A number that nobody has: an archive that answers rows for it does not search by Patient ID.
@@ -73,12 +74,13 @@ def _check(hospital: Hospital, ours: Workstation) -> Check:
     except ArchiveError as problem:
         check.findings.append(str(problem))
         return check
-    check.ok = check.find and _can_retrieve(check, hospital.settings.retrieve, ours)
+    check.ok = check.find and _can_retrieve(check, hospital.settings, ours)
     return check
 
 
-def _can_retrieve(check: Check, retrieve: str, ours: Workstation) -> bool:
+def _can_retrieve(check: Check, settings: HospitalSettings, ours: Workstation) -> bool:
     """Whether studies can be fetched in the configured way, with what has to be done for it."""
+    retrieve = settings.retrieve
     if retrieve != "c-move" and check.get:
         return True
     if retrieve == "c-get" or not check.move:
@@ -88,7 +90,20 @@ def _can_retrieve(check: Check, retrieve: str, ours: Workstation) -> bool:
     if not ours.port:
         check.findings.append("It sends by C-MOVE only, and we do not listen: set workstation.port.")
         return False
-    check.findings.append(f"It sends by C-MOVE: it has to know {ours.ae_title} at this computer, port {ours.port}.")
+    by_tls = ", by TLS" if settings.encrypted else ""
+    check.findings.append(
+        f"It sends by C-MOVE: it has to know {ours.ae_title} at this computer, port {ours.port}{by_tls}."
+    )
+    return not settings.encrypted or _can_prove(check, settings.tls)
+
+
+def _can_prove(check: Check, tls: Tls) -> bool:
+    """Whether a hospital that sends by TLS and we can prove to each other who we are."""
+    try:
+        server_context(tls)
+    except ConfigError as problem:
+        check.findings.append(str(problem))
+        return False
     return True
 
 

@@ -84,7 +84,7 @@ def decoded_array(whole: Outline, ds: Dataset, layout: PixelFormat, frame: int) 
 
 
 def _stream(whole: Outline) -> io.BytesIO:
-    stream = io.BytesIO(whole.body)
+    stream = io.BytesIO(bytes(whole.body[0 : len(whole.body)]))
     stream.seek(whole.pixels.start if whole.pixels else 0)
     return stream
 

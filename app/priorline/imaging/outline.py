@@ -173,9 +173,6 @@ class _Walker:
                 return value
             if tag != _ITEM:
                 raise NotDicom("The file breaks off inside a sequence; fetch or copy it again.")
-            if length == _UNDEFINED:
-                at = self.dataset(value, self.end, implicit, depth + 1)[0]
-            else:
-                at = value + length
+            at = self.dataset(value, self.end, implicit, depth + 1)[0] if length == _UNDEFINED else value + length
             if at > self.end:
                 raise NotDicom(_CUT_OFF)

@@ -82,7 +82,10 @@ def parse(whole: Outline) -> Dataset:
     """The data set up to its pixels; raises NotDicom where pydicom cannot read it."""
     try:
         return read_dataset(
-            io.BytesIO(whole.head), whole.implicit, whole.little, stop_when=lambda tag, _vr, _length: int(tag) in PIXEL_TAGS
+            io.BytesIO(whole.head),
+            whole.implicit,
+            whole.little,
+            stop_when=lambda tag, _vr, _length: int(tag) in PIXEL_TAGS,
         )
     except PYDICOM_FAULTS as fault:
         raise NotDicom("The file is damaged: its elements cannot be read.") from fault
@@ -151,8 +154,8 @@ def raw(ds: Dataset, keyword: str) -> Any:
         tag = _tag(keyword)
         if tag not in ds:
             return None
-        element = ds.get_item(tag)
-        if type(element) is RawDataElement and element.value is not None and len(element.value) <= _SHORT_VALUE:
+        element: Any = ds.get_item(tag)
+        if isinstance(element, RawDataElement) and element.value is not None and len(element.value) <= _SHORT_VALUE:
             characters = ds.original_character_set
             known = characters if isinstance(characters, str) else tuple(characters)
             return _converted(element._replace(value_tell=0), known)

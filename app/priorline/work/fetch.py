@@ -1,5 +1,6 @@
 """Brings one study from a hospital into the cache: each instance checked on arrival, whole before it counts."""
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,15 +8,20 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from priorline.archives.base import Archive, Received, part10
+from priorline.archives.base import Archive
+from priorline.archives.incoming import Announced, Incoming
 from priorline.audit.trail import AuditEvent, AuditTrail
-from priorline.cache.model import AddOutcome, StoredInstance
+from priorline.cache.model import Added, AddOutcome, StoredInstance
+from priorline.cache.spool import Spool
 from priorline.cache.store import Store
 from priorline.domain.study import FetchReport, FetchState, StudyAnswer
 from priorline.errors import EnvironmentFault, ImageError
 from priorline.imaging.instance import InstanceHeader
 from priorline.imaging.read import read_header
 from priorline.work.arrival import difference
+from priorline.work.arriving import Arriving
+from priorline.work.retrieval import Retrieval
+from priorline.work.wanted import Wanted
 
 # Instances become durable in groups: a cache owes no fsync per instance, the viewer is owed the first at once.
 GROUP_INSTANCES = 16
@@ -69,8 +75,12 @@ class StudyFetch:
         self._committer: ThreadPoolExecutor | None = None
         self._committing: Future[None] | None = None
         self._to_begin: int | None = None
-        self._wanted: _Wanted | None = None
+        self._wanted: Wanted | None = None
         self._committed_at = 0.0
+        self._arrived: set[str] = set()
+        self._lock = threading.Lock()
+        self._usual_size = 0
+        self._retrieval = Retrieval(archive, study.study_uid, self._begin_one, self._arrived, cancelled)
 
     def run(self, trail: AuditTrail, series_uid: str = "", reason: str = "") -> FetchReport:
         """Fetch what is missing; `series_uid` limits it to one series."""
@@ -79,7 +89,7 @@ class StudyFetch:
         message = ""
         try:
             self._write_audit(trail, reason)
-            self._wanted = _Wanted(self._archive, self._study, series_uid)
+            self._wanted = Wanted(self._archive, self._study, series_uid)
             complete = self._fetch(self._wanted)
         except EnvironmentFault as problem:
             message = str(problem)
@@ -98,7 +108,7 @@ class StudyFetch:
             study=self._study.study_uid,
         )
 
-    def _fetch(self, wanted: "_Wanted") -> bool:
+    def _fetch(self, wanted: Wanted) -> bool:
         """Retrieve what is missing; whether all that was asked for is then here."""
         uid = self._study.study_uid
         here = self._here(wanted.series_uid)
@@ -110,21 +120,24 @@ class StudyFetch:
             self._begin()
         # Making a group durable waits for the disk; the archive goes on sending meanwhile.
         with ThreadPoolExecutor(1, thread_name_prefix="commit") as self._committer:
-            self._retrieve(wanted.parts(here))
+            self._retrieve(wanted, here)
         self._settle_commit()
         self._commit(self._taken_waiting())
         whole = self._store.finish_fetch(uid, complete=wanted.is_study_in(self._here("")))
         # A group that was lost is found out by the store, and counts as not complete here too.
         return wanted.is_in(self._here(wanted.series_uid)) and (whole or bool(wanted.series_uid))
 
-    def _retrieve(self, parts: "list[_Part]") -> None:
-        uid = self._study.study_uid
-        for part in parts:
-            summary = self._archive.retrieve(uid, part.series_uid, part.classes, self._take, self._cancelled)
-            self._progress.failed += summary.failed
-            if summary.cancelled:
+    def prefer(self, series_uid: str, sop_uid: str = "") -> None:
+        """Bring forward a series, and in it what lies around an instance, while this runs; from any thread."""
+        self._retrieval.prefer(series_uid, sop_uid)
+
+    def _retrieve(self, wanted: Wanted, here: set[str]) -> None:
+        try:
+            self._retrieval.run(wanted, here)
+        finally:
+            self._progress.failed += self._retrieval.failed
+            if self._retrieval.was_cancelled:
                 self._progress.reasons["Stopped."] = None
-                break
 
     def _begin(self) -> None:
         """Note the fetch in the cache; only when something is there to be noted for."""
@@ -136,24 +149,41 @@ class StudyFetch:
         stored = self._store.instances(self._study.study_uid)
         return {one.sop_uid for one in stored if series_uid in ("", one.series_uid)}
 
-    def _take(self, received: Received) -> None:
-        data = part10(received, self._own_title)
+    def _begin_one(self, announced: Announced) -> Incoming:
+        return Arriving(announced, self._own_title, self._take, self._new_spool, self._usual_size)
+
+    def _new_spool(self) -> Spool:
+        with self._lock:
+            self._begin()
+        return self._store.spool(self._study)
+
+    def _take(self, announced: Announced, data: memoryview | Spool) -> None:
+        """Judge one whole instance and put it into the cache; several connections bring them at once."""
         try:
             header = read_header(data)
         except ImageError as problem:
-            self._progress.failed += 1
-            self._progress.reasons[str(problem)] = None
+            with self._lock:
+                self._progress.failed += 1
+                self._progress.reasons[str(problem)] = None
             return
-        reason = difference(self._study, received.sop_instance_uid, received.sop_class_uid, header)
-        self._begin()
+        reason = difference(self._study, announced.sop_instance_uid, announced.sop_class_uid, header)
+        with self._lock:
+            self._begin()
         added = self._store.add(
             self._study, header.sop_uid, header.series_uid, encode_header(header), data, quarantine=reason
         )
+        with self._lock:
+            self._note(added, header, len(data), reason)
+
+    def _note(self, added: Added, header: InstanceHeader, size: int, reason: str) -> None:
+        self._usual_size = size + 1024
         if reason or added.outcome is AddOutcome.CONFLICTING:
             self._progress.quarantined += 1
             self._progress.reasons[reason or "An object came twice with different content."] = None
-        elif added.outcome is AddOutcome.STORED and added.instance is not None:
-            self._progress.bytes += len(data)
+            return
+        self._arrived.add(header.sop_uid)
+        if added.outcome is AddOutcome.STORED and added.instance is not None:
+            self._progress.bytes += size
             self._waiting.append((added.instance, header))
             self._commit_when_due()
 
@@ -232,68 +262,3 @@ class StudyFetch:
             seconds=round(seconds, 3),
             message=" ".join(told),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One retrieve request: a whole study (`series_uid` None) or one series, and what is negotiated for it."""
-
-    series_uid: str | None
-    classes: frozenset[str]
-
-
-class _Wanted:
-    """What is to be here in the end, as the hospital lists it; asked when made, raises ArchiveError."""
-
-    def __init__(self, archive: Archive, study: StudyAnswer, series_uid: str) -> None:
-        self.series_uid = series_uid
-        self._study = study
-        self._series = archive.list_series(study.study_uid)
-        self._listed = archive.list_instances(study.study_uid)
-
-    @property
-    def uids(self) -> set[str] | None:
-        """SOP Instance UIDs, None where the hospital gives no list."""
-        return _united(self._listed, self.series_uid)
-
-    @property
-    def count(self) -> int:
-        """How many instances are to come; 0 where nobody says."""
-        uids = self.uids
-        if uids is not None:
-            return len(uids)
-        counted = sum(one.images or 0 for one in self._series if self.series_uid in ("", one.series_uid))
-        return counted if self.series_uid else (self._study.images or counted)
-
-    @property
-    def study_count(self) -> int:
-        """The same for the whole study, whatever part of it is fetched."""
-        uids = _united(self._listed, "")
-        return len(uids) if uids is not None else self._study.images or sum(one.images or 0 for one in self._series)
-
-    def is_in(self, here: set[str]) -> bool:
-        """By list where the hospital gives one, else by count; never by the final status alone."""
-        uids = self.uids
-        return bool(uids) and uids <= here if uids is not None else 0 < self.count <= len(here)
-
-    def is_study_in(self, here: set[str]) -> bool:
-        """Whether nothing of the whole study is missing."""
-        uids = _united(self._listed, "")
-        return bool(uids) and uids <= here if uids is not None else 0 < self.study_count <= len(here)
-
-    def parts(self, here: set[str]) -> list[_Part]:
-        """Ask for the study in one request, or only for the series of which something is missing."""
-        classes = frozenset(name for one in self._series for name in one.sop_classes)
-        if self._listed is None:
-            return [_Part(self.series_uid or None, classes)]
-        listed = {uid: uids for uid, uids in self._listed.items() if self.series_uid in ("", uid)}
-        missing = [uid for uid, uids in listed.items() if not uids <= here]
-        if missing and len(missing) == len(self._listed):
-            return [_Part(None, classes)]
-        return [_Part(uid, classes) for uid in missing]
-
-
-def _united(listed: dict[str, set[str]] | None, series_uid: str) -> set[str] | None:
-    if listed is None:
-        return None
-    return {uid for series, uids in listed.items() if series_uid in ("", series) for uid in uids}

@@ -19,6 +19,8 @@ from priorline.errors import CacheFull
 # How often all limits are looked at while the cache is written, and how often while the disk lacks room.
 EVERY = 60.0
 EVERY_IN_NEED = 5.0
+# So much may be written without counting anew.
+ALLOWED_MAX = 64 << 20
 
 
 def limits_of(cache: CacheSettings, max_age: str = "", max_size: str = "", min_free: str = "") -> Limits:
@@ -54,15 +56,22 @@ class Upkeep:
         self._store, self._limits, self._trail, self._clock = store, limits, trail, clock
         self._lock = threading.Lock()
         self._looked_at = -EVERY
+        self._allowed = 0
 
     def make_room(self, coming: int) -> None:
         """See to it that a file of `coming` bytes fits; raises CacheFull where all that is there must stay."""
         with self._lock:
-            if self._is_due():
+            is_due = self._is_due()
+            if is_due:
                 self._looked_at = self._clock()
                 self._clean(self._limits)
             most = self._limits.max_size
-            if most is None or self._taken() + coming <= most:
+            if most is None or (self._is_allowed(coming) and not is_due):
+                return
+            taken = self._taken()
+            if taken + coming <= most:
+                # Far from the limit it is not counted for every image; other processes may write meanwhile.
+                self._allowed = min((most - taken - coming) // 8, ALLOWED_MAX)
                 return
             # What is not open, pinned or being fetched yields to what somebody waits for, however new it is.
             self._clean(Limits(max_size=most, grace=timedelta()), coming + self._store.pending_bytes)
@@ -71,6 +80,10 @@ class Upkeep:
                     "The cache is at its limit with studies that are open, pinned or being fetched; close some, or"
                     " raise cache.max_size."
                 )
+
+    def _is_allowed(self, coming: int) -> bool:
+        self._allowed -= coming
+        return self._allowed >= 0
 
     def _is_due(self) -> bool:
         since = self._clock() - self._looked_at

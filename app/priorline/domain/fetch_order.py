@@ -1,0 +1,92 @@
+"""The order in which a study is fetched: so that scrolling works early, and what is looked at comes first."""
+
+import threading
+from collections import Counter, deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+# How many are asked for at once: few enough that a change of mind is followed soon.
+BATCH = 16
+SAMPLE = 3
+TRIES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some instances of one series, by SOP Instance UID."""
+
+    series_uid: str
+    sop_uids: tuple[str, ...]
+
+
+class FetchOrder:
+    """The instances still to be fetched, given out in batches to several lanes at once.
+
+    First a sample of each series: first, middle and last image, which is all of a scout or of key images; then series
+    by series, in halves of halves, so that what is here is spread evenly. `listed` has the instances of each series
+    in their order, `here` those that need not be fetched.
+    """
+
+    def __init__(self, listed: Mapping[str, Sequence[str]], here: Collection[str]) -> None:
+        self._lock = threading.Lock()
+        self._listed = listed
+        self._waiting = {series: deque(_missing(uids, here)) for series, uids in listed.items()}
+        self._series = sorted(self._waiting, key=lambda series: len(listed[series]) > SAMPLE)
+        self._unsampled = [series for series in self._series if self._waiting[series]]
+        self._given: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        with self._lock:
+            return sum(map(len, self._waiting.values()))
+
+    def next(self) -> Batch | None:
+        """What to ask for next, None where nothing is left to be given out."""
+        with self._lock:
+            if self._unsampled:
+                return self._take(self._unsampled.pop(0), SAMPLE)
+            series = next((series for series in self._series if self._waiting[series]), None)
+            return self._take(series, BATCH) if series is not None else None
+
+    def _take(self, series: str, most: int) -> Batch:
+        waiting = self._waiting[series]
+        taken = tuple(waiting.popleft() for _ in range(min(most, len(waiting))))
+        self._given.update(taken)
+        return Batch(series, taken)
+
+    def put_back(self, batch: Batch, arrived: Collection[str]) -> None:
+        """What of a batch did not come is given out once more, and then given up."""
+        with self._lock:
+            again = [uid for uid in batch.sop_uids if uid not in arrived and self._given[uid] < TRIES]
+            self._waiting[batch.series_uid].extendleft(reversed(again))
+
+    def prefer(self, series_uid: str, sop_uid: str = "") -> None:
+        """Bring a series to the front, and in it what lies around one instance; what is unknown changes nothing."""
+        with self._lock:
+            if series_uid not in self._waiting:
+                return
+            self._series.sort(key=lambda series: series != series_uid)
+            self._unsampled = [series for series in self._unsampled if series != series_uid]
+            uids = self._listed[series_uid]
+            if sop_uid in uids:
+                place = {uid: number for number, uid in enumerate(uids)}
+                waiting = self._waiting[series_uid]
+                self._waiting[series_uid] = deque(sorted(waiting, key=lambda uid: abs(place[uid] - place[sop_uid])))
+
+
+def _missing(uids: Sequence[str], here: Collection[str]) -> list[str]:
+    return [uids[number] for number in spread(len(uids)) if uids[number] not in here]
+
+
+def spread(count: int) -> Iterator[int]:
+    """The numbers from 0 below `count`, each once: first, middle, last, then the middles of what lies between."""
+    ends = [0, count // 2, count - 1] if count > 2 else list(range(count))
+    yield from ends
+    gaps = deque(pairwise(ends))
+    while gaps:
+        low, high = gaps.popleft()
+        if high - low < 2:
+            continue
+        middle = (low + high) // 2
+        yield middle
+        gaps += [(low, middle), (middle, high)]

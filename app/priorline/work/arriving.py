@@ -1,0 +1,64 @@
+"""One instance from its first byte to the cache: in memory until it is whole, or sealed while it comes."""
+
+from collections.abc import Callable
+
+from priorline.archives.base import part10_head
+from priorline.archives.incoming import Announced, Growing, put
+from priorline.cache.spool import Spool
+
+# Beyond this an instance is sealed while it comes; what waits in memory is bounded by it and the connections.
+IN_MEMORY_MAX = 8 << 20
+PIECE = 1 << 18
+
+Take = Callable[[Announced, memoryview | Spool], None]
+
+
+class Arriving:
+    """An `Incoming` that hands the whole DICOM file to `take`; `expected` is how large it may be, as a hint."""
+
+    def __init__(
+        self, announced: Announced, own_title: str, take: Take, new_spool: Callable[[], Spool], expected: int
+    ) -> None:
+        self._announced, self._take, self._new_spool = announced, take, new_spool
+        self._memory = Growing(part10_head(announced, own_title), min(expected, IN_MEMORY_MAX))
+        self._spool: Spool | None = None
+
+    def room(self, length: int) -> memoryview:
+        """As `Incoming.room`."""
+        if self._spool is None and self._memory.length + length > IN_MEMORY_MAX:
+            self._spool = self._new_spool()
+            self._flush()
+        return self._memory.room(length if self._spool is None else min(length, PIECE))
+
+    def filled(self, length: int) -> None:
+        """As `Incoming.filled`."""
+        self._memory.filled(length)
+        if self._spool is not None:
+            self._flush()
+
+    def finish(self) -> None:
+        """As `Incoming.finish`."""
+        if self._spool is None:
+            self._take(self._announced, self._memory.view())
+            return
+        try:
+            self._spool.close()
+            self._take(self._announced, self._spool)
+        finally:
+            self._spool.drop()
+
+    def drop(self) -> None:
+        """As `Incoming.drop`."""
+        if self._spool is not None:
+            self._spool.drop()
+
+    def _flush(self) -> None:
+        if self._spool is not None:
+            self._spool.write(self._memory.view())
+            self._memory.length = 0
+
+
+def feed(arriving: Arriving, dataset: bytes) -> None:
+    """Take an instance that is in memory already."""
+    put(arriving, dataset)
+    arriving.finish()

@@ -1,0 +1,120 @@
+"""Asks one hospital for what is missing of a study: by name on several connections where it can, else as a whole."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from priorline.archives.base import Archive, RetrieveSummary
+from priorline.archives.incoming import Receiver
+from priorline.domain.fetch_order import BATCH, Batch, FetchOrder
+from priorline.errors import ArchiveError
+from priorline.work.wanted import Wanted
+
+NOTHING = RetrieveSummary(0, 0, 0, 0, 0)
+
+
+class Retrieval:
+    """One study from one archive; `arrived` has the SOP Instance UIDs that came, and grows while it runs."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        study_uid: str,
+        receiver: Receiver,
+        arrived: set[str],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self._archive, self._study_uid, self._receiver = archive, study_uid, receiver
+        self._arrived, self._cancelled = arrived, cancelled
+        self._order: FetchOrder | None = None
+        self._over = False
+        self._problem: ArchiveError | None = None
+        self.failed = 0
+        self.was_cancelled = False
+
+    def prefer(self, series_uid: str, sop_uid: str) -> None:
+        """Bring forward what somebody looks at."""
+        if self._order is not None:
+            self._order.prefer(series_uid, sop_uid)
+
+    def run(self, wanted: Wanted, here: set[str]) -> None:
+        """Retrieve what is not `here`; raises what ended it where that left something out."""
+        self._order = wanted.order(here)
+        if self._order is not None and len(self._order):
+            self._run_listed(self._order, wanted)
+        if self._is_left(wanted, here):
+            self._problem = None
+            self._run_parts(wanted, here)
+        if self._problem is not None and not wanted.is_in(here | self._arrived):
+            raise self._problem
+
+    def _is_left(self, wanted: Wanted, here: set[str]) -> bool:
+        """Whether the study is to be asked for as a whole: nobody gave a list, or nothing came of asking by name."""
+        if self.was_cancelled or self._cancelled():
+            return False
+        return self._order is None or (not self._arrived and not wanted.is_in(here) and self._problem is None)
+
+    def _run_parts(self, wanted: Wanted, here: set[str]) -> None:
+        for part in wanted.parts(here | self._arrived):
+            self._note(
+                self._archive.retrieve(
+                    self._study_uid, part.series_uid, wanted.classes, self._receiver, self._cancelled
+                )
+            )
+            if self.was_cancelled:
+                return
+
+    def _run_listed(self, order: FetchOrder, wanted: Wanted) -> None:
+        lanes = max(1, min(self._archive.connections, -(-len(order) // BATCH)))
+        if lanes == 1:
+            self._lane(order, wanted)
+            return
+        with ThreadPoolExecutor(lanes, thread_name_prefix="fetch") as pool:
+            for future in [pool.submit(self._lane, order, wanted) for _ in range(lanes)]:
+                try:
+                    future.result()
+                except BaseException:
+                    self._over = True
+                    raise
+
+    def _lane(self, order: FetchOrder, wanted: Wanted) -> None:
+        """One connection; what its end leaves out is left to the others."""
+        lane = _Lane(order, self._arrived)
+        try:
+            summary = self._archive.retrieve_listed(
+                self._study_uid, lane.next, wanted.classes, self._receiver, self._is_over
+            )
+            self._note(summary or NOTHING)
+        except ArchiveError as problem:
+            # An archive may allow fewer connections than we open, or lose one of them.
+            self._problem = self._problem or problem
+        except BaseException:
+            self._over = True
+            raise
+        finally:
+            lane.settle()
+
+    def _is_over(self) -> bool:
+        return self._over or self._cancelled()
+
+    def _note(self, summary: RetrieveSummary) -> None:
+        self.failed += summary.failed
+        self.was_cancelled = self.was_cancelled or summary.cancelled
+
+
+class _Lane:
+    """The batches of one connection, one after another."""
+
+    def __init__(self, order: FetchOrder, arrived: set[str]) -> None:
+        self._order, self._arrived = order, arrived
+        self._batch: Batch | None = None
+
+    def next(self) -> Batch | None:
+        self.settle()
+        self._batch = self._order.next()
+        return self._batch
+
+    def settle(self) -> None:
+        """What of the last batch did not come is given back."""
+        if self._batch is not None:
+            self._order.put_back(self._batch, self._arrived)
+            self._batch = None

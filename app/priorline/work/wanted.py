@@ -1,0 +1,97 @@
+"""What is to be here when a study is fetched: by the hospital's list where it gives one, else by its count."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from priorline.archives.base import Archive, Listed
+from priorline.domain.fetch_order import FetchOrder
+from priorline.domain.study import StudyAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One retrieve request: a whole study (`series_uid` None) or one series."""
+
+    series_uid: str | None
+
+
+class Wanted:
+    """What is to be here in the end, as the hospital lists it; asked when made, raises ArchiveError."""
+
+    def __init__(self, archive: Archive, study: StudyAnswer, series_uid: str) -> None:
+        self.series_uid = series_uid
+        self._study = study
+        self._series = archive.list_series(study.study_uid)
+        self._listed = archive.list_instances(study.study_uid)
+
+    @property
+    def classes(self) -> frozenset[str]:
+        """The SOP classes that the hospital tells of, maybe none."""
+        return frozenset(name for one in self._series for name in one.sop_classes)
+
+    @property
+    def uids(self) -> set[str] | None:
+        """SOP Instance UIDs, None where the hospital gives no list."""
+        return _united(self._listed, self.series_uid)
+
+    @property
+    def count(self) -> int:
+        """How many instances are to come; 0 where nobody says."""
+        uids = self.uids
+        counted = sum(one.images or 0 for one in self._series if self.series_uid in ("", one.series_uid))
+        told = counted if self.series_uid else (self._study.images or counted)
+        # A list that is shorter than what the hospital counts says that the list has a hole.
+        return told if uids is None else max(len(uids), told if self._listed_is_short else 0)
+
+    @property
+    def study_count(self) -> int:
+        """The same for the whole study, whatever part of it is fetched."""
+        uids = _united(self._listed, "")
+        counted = sum(one.images or 0 for one in self._series)
+        told = self._study.images or counted
+        return told if uids is None else max(len(uids), told if self._listed_is_short else 0)
+
+    @property
+    def _listed_is_short(self) -> bool:
+        """Whether a series that tells its count lists fewer: the study's own count may be old, a series' is not."""
+        if self._listed is None:
+            return False
+        return any((one.images or 0) > len(self._listed.get(one.series_uid, ())) for one in self._series)
+
+    def is_in(self, here: set[str]) -> bool:
+        """By list where the hospital gives one, else by count; never by the final status alone."""
+        return _is_whole(self.uids, self.count, here)
+
+    def is_study_in(self, here: set[str]) -> bool:
+        """Whether nothing of the whole study is missing."""
+        return _is_whole(_united(self._listed, ""), self.study_count, here)
+
+    def order(self, here: set[str]) -> FetchOrder | None:
+        """What is missing, one by one; None where the hospital gives no list."""
+        if self._listed is None:
+            return None
+        return FetchOrder({uid: uids for uid, uids in self._listed.items() if self.series_uid in ("", uid)}, here)
+
+    def parts(self, here: set[str]) -> list[Part]:
+        """The study in one request, or only the series of which something is missing."""
+        if self._listed is None:
+            return [Part(self.series_uid or None)]
+        listed = {uid: uids for uid, uids in self._listed.items() if self.series_uid in ("", uid)}
+        missing = [uid for uid, uids in listed.items() if not here.issuperset(uids)]
+        if missing and len(missing) == len(self._listed):
+            return [Part(None)]
+        return [Part(uid) for uid in missing]
+
+
+def _is_whole(uids: set[str] | None, count: int, here: set[str]) -> bool:
+    return 0 < count <= len(here) and (uids is None or uids <= here)
+
+
+def _united(listed: Listed | None, series_uid: str) -> set[str] | None:
+    if listed is None:
+        return None
+    return set(_those(listed, series_uid))
+
+
+def _those(listed: Listed, series_uid: str) -> Iterable[str]:
+    return (uid for series, uids in listed.items() if series_uid in ("", series) for uid in uids)
