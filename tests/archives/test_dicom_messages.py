@@ -12,7 +12,7 @@ from pynetdicom.dimse_messages import C_FIND_RSP
 from pynetdicom.dimse_primitives import C_FIND, C_GET
 from pynetdicom.dsutils import encode
 
-from priorline.archives.dicom_messages import COMMAND, DATASET, fragments, read_answer, request
+from priorline.archives.dicom_messages import COMMAND, DATASET, data_pdus, read_answer, request
 
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 GET = "1.2.840.10008.5.1.4.1.2.2.3"
@@ -44,7 +44,6 @@ def test_an_answer_of_the_library_is_read_as_it_was_meant(status: int, identifie
 @pytest.mark.parametrize(
     "other",
     [
-        command(kind=0x8021),
         command(kind=0x0020),
         command(status=-1),
         command(responded=-1),
@@ -84,10 +83,11 @@ def test_a_request_says_that_an_identifier_follows(
 @pytest.mark.parametrize(("pdu_length", "pieces"), [(0, 1), (16384, 1), (206, 5), (1006, 1), (1005, 2), (1, 16)])
 def test_fragments_fit_the_peer_and_only_the_last_one_ends(kind: int, pdu_length: int, pieces: int) -> None:
     whole = bytes(range(200)) * 5
-    values = [piece.presentation_data_value_list for piece in fragments(3, kind, whole, pdu_length)]
-    assert len(values) == pieces
-    assert {context for ((context, _),) in values} == {3}
-    assert b"".join(data[1:] for ((_, data),) in values) == whole
-    assert [data[0] for ((_, data),) in values] == [kind] * (pieces - 1) + [kind | 2]
+    pdus = list(data_pdus(3, kind, whole, pdu_length))
+    assert len(pdus) == pieces
+    for pdu in pdus:
+        assert struct.unpack(">BBLLB", pdu[:11]) == (4, 0, len(pdu) - 6, len(pdu) - 10, 3)
+    assert b"".join(pdu[12:] for pdu in pdus) == whole
+    assert [pdu[11] for pdu in pdus] == [kind] * (pieces - 1) + [kind | 2]
     if pdu_length > 64:
-        assert max(len(data) for ((_, data),) in values) + 5 <= pdu_length
+        assert max(len(pdu) - 6 for pdu in pdus) <= pdu_length

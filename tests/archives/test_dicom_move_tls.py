@@ -32,7 +32,7 @@ import tls_peers
 from certificates import EXPIRED, FUTURE, Authority, Issued, new_key
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
 from priorline.archives.base import DicomPeer, RetrieveSummary
-from priorline.archives.incoming import whole
+from priorline.archives.incoming import Receiver, whole
 from priorline.archives.tls import server_context
 from priorline.config import Tls
 from priorline.errors import ArchiveRefused
@@ -348,10 +348,16 @@ def test_a_certificate_is_good_for_the_titles_of_its_own_hospital_only(trust: Tr
     assert ["does not prove to be" in one.problem for one in first.alerts] == [True, True]
 
 
-def expecting(name: str, address: str, trust: Trust) -> tuple[DicomPeer, str, tuple[str, str], Any]:
+def expecting(name: str, address: str, trust: Trust) -> tuple[DicomPeer, str, tuple[str, str], Receiver, Any]:
     """What `StorageScp.expect` takes for a hospital at this address."""
     settings = {key: str(value) for key, value in trust.settings().items()}
-    return peers.peer(1, name=name, host=address), STUDY, (HERE, address), server_context(Tls(**settings))
+    return (
+        peers.peer(1, name=name, host=address),
+        STUDY,
+        (HERE, address),
+        whole(lambda _one: None),
+        server_context(Tls(**settings)),
+    )
 
 
 def test_each_hospital_sees_the_certificate_that_is_configured_for_it(trust: Trust, tmp_path: Path) -> None:

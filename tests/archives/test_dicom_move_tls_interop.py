@@ -17,7 +17,7 @@ from certificates import Authority, Issued, new_key
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
 from priorline.archives.base import DicomPeer, SecurityAlert
 from priorline.archives.dicom import DicomArchive
-from priorline.archives.incoming import Received
+from priorline.archives.incoming import Received, whole
 from priorline.errors import ArchiveRefused
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs a peer that is packaged for Linux")
@@ -75,7 +75,7 @@ def hospital(
 def test_a_study_comes_by_tls_byte_for_byte(hospital: Hospital, files: list[Path]) -> None:
     got, alerts = list[Received](), list[SecurityAlert]()
     archive = hospital.asked(peers.CALLING, alerts)
-    summary = archive.retrieve(dcmread(files[0]).StudyInstanceUID, None, (), got.append, lambda: False)
+    summary = archive.retrieve(dcmread(files[0]).StudyInstanceUID, None, (), whole(got.append), lambda: False)
     assert (summary.received, summary.failed, alerts) == (IMAGES, 0, [])
     sent = {dcmread(file).SOPInstanceUID: file.read_bytes() for file in files}
     assert {one.sop_instance_uid for one in got} == set(sent)
@@ -86,6 +86,6 @@ def test_what_it_sends_in_clear_is_refused_and_the_user_told_why(hospital: Hospi
     got, alerts = list[Received](), list[SecurityAlert]()
     archive = hospital.asked("CLEAR", alerts)
     with pytest.raises(ArchiveRefused, match=r"could not send to us .* sends there by TLS"):
-        archive.retrieve(dcmread(files[0]).StudyInstanceUID, None, (), got.append, lambda: False)
+        archive.retrieve(dcmread(files[0]).StudyInstanceUID, None, (), whole(got.append), lambda: False)
     assert got == []
     assert ["spoke in clear" in one.problem for one in alerts] == [True]

@@ -119,7 +119,7 @@ def dripping_a_record(hand: tls_peers.Handshake, connection: socket.socket) -> N
 
 
 def dripping_records(hand: tls_peers.Handshake, connection: socket.socket) -> None:
-    for byte in b"\x04\x00\x00\x00\x10\x00" + bytes(400):
+    for byte in b"\x04\x00\x00\x00\x10\x00\x00\x00\x0f\xfc\x01\x00" + bytes(400):
         hand.sendall(bytes((byte,)))
         threading.Event().wait(0.05)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
-from priorline.archives.base import RetrieveSummary, part10
+from priorline.archives.base import RetrieveSummary, part10_head
 from priorline.archives.dicomweb import DicomWebArchive
 from priorline.archives.dicomweb_peer import DicomWebPeer
 from priorline.archives.dicomweb_retrieve import FAILED_MAX, received_from
@@ -77,13 +77,13 @@ def test_a_response_without_a_length_ends_with_its_last_boundary() -> None:
 
 def test_images_are_handed_over_before_the_next_one_is_there() -> None:
     files = [instance_file(1), instance_file(2)]
-    whole = response(multipart(files), RELATED)
+    answer = response(multipart(files), RELATED)
     got: list[Received] = []
 
     def script(connection: Any, request: Request) -> None:
         # Up to a byte behind the boundary that ends the first.
-        end = whole.index(files[0]) + len(files[0]) + len(BOUNDARY) + 5
-        connection.sendall(whole[:end])
+        end = answer.index(files[0]) + len(files[0]) + len(BOUNDARY) + 5
+        connection.sendall(answer[:end])
         assert connection.recv(1) == b""
 
     def full(received: Received) -> None:
@@ -99,7 +99,7 @@ def test_a_foreign_preamble_does_not_get_into_the_file() -> None:
     hostile = b"MZ" + b"\x7fELF" + instance_file(1)[6:]
     with scripted(answers(response(multipart([hostile]), RELATED))) as hospital:
         _, (got,) = retrieve(hospital.peer())
-    assert part10(got, "X")[:132] == bytes(128) + b"DICM"
+    assert part10_head(got, "X")[:132] == bytes(128) + b"DICM"
     assert got.dataset == dataset_of(hostile)
 
 

@@ -168,7 +168,7 @@ def test_series_and_instances_are_listed() -> None:
     with scripted(script) as hospital:
         archive = DicomWebArchive(hospital.peer())
         assert archive.list_series(STUDY) == [SeriesAnswer("1.2.9", "CT", 3)]
-        assert archive.list_instances(STUDY) == {"1.2.9": {"1.2.9.1"}}
+        assert archive.list_instances(STUDY) == {"1.2.9": ["1.2.9.1"]}
 
 
 @pytest.mark.parametrize(

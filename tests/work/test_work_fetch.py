@@ -14,10 +14,11 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from priorline.archives.base import FindSummary, RetrieveSummary
-from priorline.archives.incoming import Received
+from priorline.archives.incoming import Received, Receiver, put
 from priorline.audit.trail import AuditTrail
 from priorline.cache.keys import load_master_key
 from priorline.cache.store import Store
+from priorline.domain.fetch_order import Batch
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import FetchReport, FetchState, SeriesAnswer, StudyAnswer
 from priorline.errors import ArchiveBroken, ArchiveError, CacheFull, PriorlineError
@@ -85,6 +86,10 @@ class Script:
     def name(self) -> str:
         return "North"
 
+    @property
+    def connections(self) -> int:
+        return 1
+
     def echo(self) -> float:
         return 1.0
 
@@ -108,12 +113,12 @@ class Script:
             counts[series_of(number)] = counts.get(series_of(number), 0) + 1
         return [SeriesAnswer(uid, "MR", images=count) for uid, count in counts.items()]
 
-    def list_instances(self, study_uid: str) -> dict[str, set[str]] | None:
+    def list_instances(self, study_uid: str) -> dict[str, list[str]] | None:
         if not self.lists:
             return None
-        listed: dict[str, set[str]] = {}
+        listed: dict[str, list[str]] = {}
         for number in range(self.knows):
-            listed.setdefault(series_of(number), set()).add(sop_uid(number))
+            listed.setdefault(series_of(number), []).append(sop_uid(number))
         return listed
 
     def retrieve(
@@ -121,7 +126,7 @@ class Script:
         study_uid: str,
         series_uid: str | None,
         sop_classes: Collection[str],
-        on_instance: Callable[[Received], None],
+        receiver: Receiver,
         cancelled: Callable[[], bool],
     ) -> RetrieveSummary:
         self.asked.append(series_uid)
@@ -133,10 +138,27 @@ class Script:
                 return RetrieveSummary(done, 0, 0, 0, 0xFE00, done, cancelled=True)
             if done == self.breaks_after:
                 raise ArchiveBroken("North broke off the connection.")
-            on_instance(received)
+            give(receiver, received)
             done += 1
             self.sent += 1
         return RetrieveSummary(done, self.failed, 0, 0, self.status, done)
+
+    def retrieve_listed(
+        self,
+        study_uid: str,
+        next_batch: Callable[[], Batch | None],
+        sop_classes: Collection[str],
+        receiver: Receiver,
+        cancelled: Callable[[], bool],
+    ) -> RetrieveSummary | None:
+        return None
+
+
+def give(receiver: Receiver, received: Received) -> None:
+    """Hand an instance over as an archive does."""
+    incoming = receiver(received)
+    put(incoming, received.dataset)
+    incoming.finish()
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from priorline.archives.base import FindSummary, RetrieveSummary
-from priorline.archives.incoming import Received
+from priorline.archives.incoming import Receiver
 from priorline.audit.trail import AuditTrail
 from priorline.config import HospitalSettings
 from priorline.domain.patient import Identifier, Patient
@@ -73,7 +73,7 @@ class Scripted:
     def list_series(self, study_uid: str) -> list[SeriesAnswer]:
         return []
 
-    def list_instances(self, study_uid: str) -> dict[str, set[str]] | None:
+    def list_instances(self, study_uid: str) -> dict[str, list[str]] | None:
         return None
 
     def retrieve(
@@ -81,7 +81,7 @@ class Scripted:
         study_uid: str,
         series_uid: str | None,
         sop_classes: Collection[str],
-        on_instance: Callable[[Received], None],
+        receiver: Receiver,
         cancelled: Callable[[], bool],
     ) -> RetrieveSummary:
         return RetrieveSummary(0, 0, 0, 0, 0)

@@ -12,7 +12,6 @@ from typing import Protocol
 from pynetdicom.pdu_primitives import P_DATA
 
 from priorline.archives.incoming import Incoming
-from priorline.archives.watch import Fault, Watch
 
 PDV_HEADER = struct.Struct(">LBB")
 COMMAND_LENGTH_MAX = 65536
@@ -26,6 +25,10 @@ C_STORE_RQ, NO_DATASET = 0x0001, 0x0101
 
 class Torn(ValueError):
     """A PDU that PS3.8 9.3.5 does not allow."""
+
+
+class Unwanted(Torn):
+    """What nobody waits for: it is whoever sends it that is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +58,10 @@ class Inflow:
     """What comes in one association once it is established (Sta6 of PS3.8 9.2)."""
 
     def __init__(
-        self, watch: Watch, to_library: Callable[[P_DATA], None], deliver: Callable[[tuple[int, StoreRequest]], None]
+        self, to_library: Callable[[P_DATA], None], deliver: Callable[[tuple[int, StoreRequest]], None]
     ) -> None:
         self.begin: Begin | None = None
-        self._watch, self._to_library, self._deliver = watch, to_library, deliver
+        self._to_library, self._deliver = to_library, deliver
         self._command = bytearray()
         self._request: StoreRequest | None = None
         self._incoming: Incoming | None = None
@@ -88,7 +91,6 @@ class Inflow:
 
     def _take_command(self, piece: bytearray, context: int, control: int) -> None:
         if self._incoming is not None or len(self._command) + len(piece) > COMMAND_LENGTH_MAX:
-            self._watch.fail(Fault.BROKEN)
             raise Torn("a command where none may be, or without end")
         self._command += piece
         if not control & LAST:
@@ -102,7 +104,6 @@ class Inflow:
 
     def _begin(self, context: int, request: StoreRequest) -> None:
         if self.begin is None:
-            self._watch.fail(Fault.BROKEN)
             raise Torn("an instance that nobody asked for")
         self._context, self._length = context, 0
         self._incoming = self.begin(context, request)
@@ -114,7 +115,6 @@ class Inflow:
         incoming, request = self._incoming, self._request
         self._length += length
         if incoming is None or request is None or context != self._context or self._length > MESSAGE_LENGTH_MAX:
-            self._watch.fail(Fault.BROKEN)
             raise Torn("a fragment of something else, or without end")
         while length:
             with incoming.room(length) as room:

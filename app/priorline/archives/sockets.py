@@ -239,13 +239,12 @@ class WatchedSocket(AssociationSocket):
         Raises OSError when the watch is over.
         """
         sock = self._open()
-        while True:
+        while self._watch.check():
             with suppress(TimeoutError):
                 got = sock.recv_into(buffer)
                 self._count(sock, got)
                 return buffer[:got]
-            if not self._watch.check():
-                raise OSError("association is over")
+        raise OSError("association is over")
 
     def _count(self, sock: socket.socket, received: int) -> None:
         self._heard = True

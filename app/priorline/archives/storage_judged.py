@@ -6,7 +6,7 @@ from pydicom.uid import UID
 
 from priorline.archives.dataset_head import read_head
 from priorline.archives.incoming import Announced, Growing, Incoming, put
-from priorline.archives.inflow import Torn
+from priorline.archives.inflow import Unwanted
 from priorline.archives.storage_expected import Expected
 from priorline.archives.translate import Row
 from priorline.errors import PriorlineError
@@ -33,13 +33,13 @@ class Judged:
         return self._guarded(self.incoming.room, length) or self._refused(length)
 
     def filled(self, length: int) -> None:
-        """As `Incoming.filled`; raises Torn where enough has come to see that nobody waits for it."""
+        """As `Incoming.filled`; raises Unwanted where enough has come to see that nobody waits for it."""
         if self.incoming is not None:
             self._guarded(self.incoming.filled, length)
             return
         self._begun.filled(length)
         if self._begun.length >= UNJUDGED_MAX and self.settle() is None:
-            raise Torn("an instance that nobody asked for")
+            raise Unwanted("an instance that nobody asked for")
 
     def finish(self) -> None:
         """Not here: the retrieval that waits for it finishes `incoming`."""

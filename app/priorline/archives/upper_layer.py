@@ -26,7 +26,7 @@ from pynetdicom.transport import AddressInformation
 
 from priorline.archives.base import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, DicomPeer
 from priorline.archives.dicom_messages import MessageProvider, data_pdus
-from priorline.archives.inflow import COMMAND_LENGTH_MAX, MESSAGE_LENGTH_MAX, Begin, Inflow, Torn
+from priorline.archives.inflow import COMMAND_LENGTH_MAX, MESSAGE_LENGTH_MAX, Begin, Inflow, Torn, Unwanted
 from priorline.archives.sockets import FOREIGN_FAULTS, PDU_LENGTH, WatchedSocket
 from priorline.archives.watch import Fault, Watch
 from priorline.errors import PriorlineError
@@ -151,7 +151,7 @@ class _Provider(DULServiceProvider):
         self.state_machine = _StateMachine(self)
         self.event_queue, self._recv_pdu, self.to_provider_queue = _Line(), _Line(), _Line()
         self.to_user_queue = _Inbox(self)
-        self.inflow = Inflow(watch, self._to_library, self._deliver)
+        self.inflow = Inflow(self._to_library, self._deliver)
 
     def _deliver(self, message: Any) -> None:
         self.assoc.dimse.msg_queue.put(message)
@@ -173,7 +173,8 @@ class _Provider(DULServiceProvider):
             if is_data:
                 self.inflow.take(transport, transport.take_header())
                 return
-        except Torn:
+        except Torn as problem:
+            self._watch.fail(Fault.CLOSED if isinstance(problem, Unwanted) else Fault.BROKEN)
             self.event_queue.put("Evt19")
             return
         except OSError:
