@@ -1,0 +1,184 @@
+"""Windows, cleaners, a purge and a fetch on one cache at once, in a thousand orders: an open study stays."""
+
+import json
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+if sys.platform == "win32":
+    pytest.skip("only on Linux", allow_module_level=True)
+
+import turns
+from cache_tools import KEY, Clock, fill, handles
+from priorline.audit.trail import AuditTrail
+from priorline.cache import cleanup
+from priorline.cache.inventory import Inventory
+from priorline.cache.model import Holding
+from priorline.cache.store import Store
+from priorline.cache.verify import verify
+from priorline.domain.patient import Identifier, Patient
+from priorline.domain.retention import Limits
+from priorline.domain.study import StudyAnswer
+from priorline.errors import CacheError
+from priorline.work import upkeep
+
+ROUNDS = 1000
+LIMITS = Limits(max_age=timedelta(days=30))
+OPENED, FETCHED, PURGED, OTHERS, NEW = ("1.1", "1.2", "1.3"), "1.4", "1.5", ("1.6", "1.7"), "1.9"
+OLD = (*OPENED, FETCHED, PURGED, *OTHERS)
+
+
+def answer(uid: str) -> StudyAnswer:
+    return StudyAnswer("A", uid, Patient(Identifier("1")))
+
+
+def is_whole(store: Store, uid: str) -> bool:
+    """Whether all that `fill` put there is readable."""
+    return [store.read(one) for one in store.instances(uid)] == [bytes(1000)] * 2
+
+
+class Round:
+    """Everybody's act on one cache, and what they say they did."""
+
+    def __init__(self, root: Path, seed: int) -> None:
+        self.root, self.turns = root, turns.Turns(seed)
+        self.trail = AuditTrail(root.with_name(f"{root.name}.audit") / "audit.jsonl")
+        self.removed: list[str] = []
+        self.leased: list[tuple[int, int]] = []
+        self.cleanings: list[tuple[int, int]] = []
+        self.finished = False
+
+    def run(self, impatient: str) -> dict[str, BaseException]:
+        """The whole round, and whose part ended in an error."""
+        acts: dict[str, Callable[[], None]] = {
+            "window": self.look,
+            "cleaner": self.clean,
+            "second": self.clean_unread,
+            "purge": self.purge,
+            "fetch": self.fetch,
+        }
+        return self.turns.run(acts, impatient)
+
+    def look(self) -> None:
+        """A window: studies are opened and closed; the last one is still open when the window closes."""
+        with Store.open(self.root, KEY, Clock()) as store:
+            for uid in self.turns.dice.sample(OPENED, 2):
+                if not store.take_lease(uid):
+                    continue
+                since = len(self.turns.order)
+                for _ in range(1 + self.turns.dice.randrange(4)):
+                    assert is_whole(store, uid)
+                self.leased.append((since, len(self.turns.order)))
+                if self.turns.dice.random() < 0.5:
+                    store.release_lease(uid)
+
+    def clean(self) -> None:
+        """A cleaning with the right to read."""
+        with Store.open(self.root, KEY, Clock()) as store:
+            since = len(self.turns.order)
+            done = upkeep.clean(store, LIMITS, self.trail)
+            self._cleaned(since, done)
+
+    def clean_unread(self) -> None:
+        """A cleaning without it."""
+
+        def tell(study: Holding, reason: str) -> None:
+            upkeep.write_receipt(self.trail, study, None, reason)
+
+        with Inventory.open(self.root, Clock()) as inventory:
+            since = len(self.turns.order)
+            self._cleaned(since, cleanup.run(inventory, cleanup.plan(inventory, LIMITS), tell))
+
+    def _cleaned(self, since: int, done: cleanup.CleanReport) -> None:
+        self.cleanings.append((since, len(self.turns.order)))
+        self.removed += [study.handle for study, _reason in done.removed]
+
+    def purge(self) -> None:
+        """A purge of two studies, which the cleaners want, too."""
+        with Store.open(self.root, KEY, Clock()) as store:
+            chosen = {one.held.handle: one for uid in (PURGED, FETCHED) for one in store.named(uid)}
+
+            def tell(handle: str) -> None:
+                upkeep.write_receipt(self.trail, chosen[handle].held, chosen[handle].answer, "purged on request")
+
+            self.removed += store.inventory.remove(list(chosen), before=tell)
+
+    def fetch(self) -> None:
+        """A study that is new, and one that was here and is being removed perhaps."""
+        with Store.open(self.root, KEY, Clock()) as store:
+            for uid in (NEW, FETCHED):
+                store.begin_fetch(answer(uid), 2)
+                for number in range(2):
+                    store.add(answer(uid), f"{uid}.{number}", uid, b"%d" % number, bytes(1000))
+                self.finished = store.finish_fetch(uid, complete=True) or uid != NEW
+
+    def receipts(self) -> list[str]:
+        """The handles in the audit trail."""
+        if not self.trail.path.exists():
+            return []
+        return [json.loads(line)["handle"] for line in self.trail.path.read_text("utf-8").splitlines()]
+
+    def covered(self) -> int:
+        """In how many cleanings some study was open from beginning to end."""
+        return sum(any(a <= since and until <= b for a, b in self.leased) for since, until in self.cleanings)
+
+
+def assert_true(done: Round, before: set[str]) -> None:
+    """Index and files agree, and everything that is gone was removed once and is on record once."""
+    with Store.open(done.root, KEY, Clock()) as store:
+        assert verify(store).is_sound
+        left = handles(store)
+        assert is_whole(store, NEW)
+        assert store.presence([NEW])[NEW].complete
+        assert [path for path in store.files.incoming.iterdir() if path.name != store.inventory.owner.name] == []
+    assert max(Counter(done.removed).values(), default=1) == 1
+    assert sorted(done.receipts()) == sorted(done.removed)
+    assert before - left.keys() <= set(done.removed)
+    assert left.keys().isdisjoint(done.removed)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with seven studies that are too old."""
+    root = tmp_path_factory.mktemp("template") / "cache"
+    with Store.open(root, KEY, Clock()) as store:
+        for uid in OLD:
+            fill(store, uid, timedelta(days=40))
+    return root
+
+
+def test_in_a_thousand_orders_an_open_study_stays_and_what_goes_goes_once(
+    tmp_path: Path, template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store.open(template, KEY, Clock()) as store:
+        before = set(handles(store))
+    current: list[Round] = []
+    turns.take_turns(monkeypatch, lambda: current[0].turns if current else None)
+    orders, busy, covered, within = set[tuple[str, ...]](), 0, 0, 0
+    for seed in range(ROUNDS):
+        done = Round(tmp_path / f"cache{seed}", seed)
+        shutil.copytree(template, done.root)
+        current.append(done)
+        impatient = "second" if seed % 4 == 0 else ""
+        errors = done.run(impatient)
+        current.clear()
+        told = errors.pop(impatient, None)
+        if told is not None:
+            assert isinstance(told, CacheError), (seed, told)
+            assert "Another program holds the cache" in str(told), seed
+            busy += 1
+        assert errors == {}, (seed, errors)
+        assert_true(done, before)
+        orders.add(tuple(done.turns.order))
+        covered += done.covered()
+        within += done.turns.within
+        shutil.rmtree(done.root)
+        shutil.rmtree(done.trail.path.parent, ignore_errors=True)
+    assert len(orders) == ROUNDS
+    assert min(busy, covered) > ROUNDS // 20, (busy, covered)
+    assert within > 10 * ROUNDS
