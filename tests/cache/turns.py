@@ -19,7 +19,14 @@ from priorline.cache import index
 from priorline.cache.index import Index
 
 PATIENCE = 60.0
-FILE_STEPS = ("open", "unlink", "rmdir", "mkdir", "replace", "scandir")
+FILE_STEPS = ("open", "close", "unlink", "rmdir", "mkdir", "replace", "scandir")
+
+
+def _closed() -> threading.Lock:
+    """A lock that somebody else has to release."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
 
 
 class Party:
@@ -27,7 +34,7 @@ class Party:
 
     def __init__(self, name: str, act: Callable[[], None], patient: bool) -> None:
         self.name, self.act, self.patient = name, act, patient
-        self.turn = threading.Semaphore(0)
+        self.turn = _closed()
         self.waits = False
         self.error: BaseException | None = None
 
@@ -41,7 +48,7 @@ class Turns:
         self._often = self.dice.choice((0.03, 0.1, 0.3, 1.0))
         self._parties: dict[int, Party] = {}
         self._left: list[Party] = []
-        self._done = threading.Semaphore(0)
+        self._done = _closed()
         self._holder: Party | None = None
         self.order: list[str] = []
         self.within = 0

@@ -5,11 +5,15 @@ import re
 import secrets
 import shutil
 import sys
+import time
 from pathlib import Path
 
 from priorline.cache.disk import entries
 from priorline.cache.index import faults
+from priorline.errors import CacheError
 
+PATIENCE = 2.5
+_PAUSE = 0.001
 _LOCK = "owner.lock"
 _TOUCHED = ".touched"
 _HANDLE = re.compile(r"[0-9a-f]{32}")
@@ -25,7 +29,16 @@ class Owner:
         with faults():
             self.directory.mkdir(mode=0o700)
             self._lock = os.open(self.directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            _try_lock(self._lock)
+            self._take_lock()
+
+    def _take_lock(self) -> None:
+        # Who only looks whether it is held holds it for a moment; a store without it would be taken for a dead one.
+        until = time.monotonic() + PATIENCE
+        while not _try_lock(self._lock):
+            if time.monotonic() >= until:
+                self.close()
+                raise CacheError("The disk of the cache cannot lock files; set cache.directory to a local one.")
+            time.sleep(_PAUSE)
 
     @property
     def is_open(self) -> bool:
@@ -73,7 +86,10 @@ def _owners(incoming: Path) -> list[Path]:
 
 def touched_studies(owner: Path) -> list[str]:
     """The studies that the owner of this incoming directory was working on."""
-    names = (entry.name for entry in entries(owner))
+    try:
+        names = [entry.name for entry in entries(owner)]
+    except FileNotFoundError:
+        return []  # it closed just now, and so left nothing half-done
     return [name[:32] for name in names if _HANDLE.fullmatch(name[:32]) and name[32:] == _TOUCHED]
 
 

@@ -112,7 +112,8 @@ class Store:
             held = self.catalogue.presence(study_uid)
             whole = complete and held.images >= held.expected and not self._writer.has_lost(opened.handle)
             now = self.inventory.watch.tell(db)
-            self.catalogue.amend(db, opened, fetched_at=now, whole=held.images if whole else 0)
+            if not self.catalogue.amend(db, opened, fetched_at=now, whole=held.images if whole else 0):
+                return False
             db.execute(
                 "UPDATE study SET complete = ?, fetched_at = ?, viewed_at = ? WHERE id = ?",
                 (whole, now, now, opened.row),
@@ -219,8 +220,7 @@ class Store:
             return False
         with self.index.transaction() as db:
             # The reason is sealed since people write names into it.
-            self.catalogue.amend(db, opened, pinned=on, pin_reason=reason if on else "")
-        return True
+            return self.catalogue.amend(db, opened, pinned=on, pin_reason=reason if on else "")
 
     def withhold(self, study_uid: str, on: bool = True) -> None:
         """Show nothing of a study any more without losing it, as somebody took back whose it is; or show it again.
