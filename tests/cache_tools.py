@@ -1,5 +1,7 @@
 """What the tests of the cache share: a key, a clock that a test sets, studies of an age, and damage."""
 
+import os
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -57,3 +59,8 @@ def flip(path: Path, position: int = -1, bit: int = 1) -> None:
     content = bytearray(path.read_bytes())
     content[position] ^= bit
     path.write_bytes(content)
+
+
+def share(source: str, target: str) -> None:
+    """A file for the copy of a cache: all but the index are replaced and removed, never changed."""
+    (shutil.copyfile if source.endswith(".sqlite") else os.link)(source, target)

@@ -158,7 +158,7 @@ class Catalogue:
         return int(cursor.lastrowid or 0)
 
     def amend(self, db: sqlite3.Connection, study: OpenStudy, **changes: object) -> bool:
-        """Change the record of a study in its file, and what the index repeats of it; False where it is gone by now."""
+        """Change the record of a study in its file, and what the index repeats of it; False where it is gone."""
         try:
             key, record = read_study(self._files, self._vault, study.handle)
         except CacheDamaged:
