@@ -63,4 +63,4 @@ def flip(path: Path, position: int = -1, bit: int = 1) -> None:
 
 def share(source: str, target: str) -> None:
     """A file for the copy of a cache: all but the index are replaced and removed, never changed."""
-    (shutil.copyfile if source.endswith(".sqlite") else os.link)(source, target)
+    (shutil.copyfile if "index.sqlite" in source else os.link)(source, target)

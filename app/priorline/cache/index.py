@@ -54,10 +54,14 @@ SCHEMA = """
 
 
 class Index:
-    """One connection, used by all threads of a process in turn; every transaction is short."""
+    """One connection, used by all threads of a process in turn; every transaction is short.
+
+    `has_failed`: a transaction did, so that files may have changed and their rows have not.
+    """
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
+        self.has_failed = False
         if path.is_symlink():
             raise CacheError("The cache's index is a link to somewhere else; remove the link.")
         with faults():
@@ -108,6 +112,7 @@ class Index:
                 yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
+                self.has_failed = True
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise

@@ -50,6 +50,8 @@ class Inventory:
 
     def close(self) -> None:
         """Close, which ends the leases too; a second call does nothing."""
+        if self.index.has_failed:
+            self.owner.leave()
         self.owner.close()
         self.index.close()
 
@@ -124,11 +126,18 @@ class Inventory:
             for one in going:
                 before(one)
             self.bury(db, going)
-        with faults():
-            for one in closed:
-                self.files.remove_rest(one)
-                self.owner.settle(one)
+        self._sweep(closed)
         return going
+
+    def _sweep(self, studies: Sequence[str]) -> None:
+        try:
+            with faults():
+                for one in studies:
+                    self.files.remove_rest(one)
+                    self.owner.settle(one)
+        except CacheError:
+            self.owner.leave()
+            raise
 
     def _is_there(self, db: sqlite3.Connection, study: str) -> bool:
         row = db.execute("SELECT 1 FROM study WHERE handle = ?", (bytes.fromhex(study),)).fetchone()

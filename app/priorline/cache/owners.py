@@ -26,6 +26,7 @@ class Owner:
         self.name = secrets.token_hex(16)
         self.directory = incoming / self.name
         self._touched: set[str] = set()
+        self._leaves = False
         with faults():
             self.directory.mkdir(mode=0o700)
             self._lock = os.open(self.directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -57,13 +58,18 @@ class Owner:
         self._touched.discard(study)
         (self.directory / (study + _TOUCHED)).unlink(missing_ok=True)
 
+    def leave(self) -> None:
+        """Leave the touched studies to the next opening, as if this process had died: something of them failed."""
+        self._leaves = True
+
     def close(self) -> None:
         """Give up the lock and remove what was left unfinished; a second call does nothing."""
         if self._lock < 0:
             return
         os.close(self._lock)
         self._lock = -1
-        shutil.rmtree(self.directory, ignore_errors=True)
+        if not (self._leaves and self._touched):
+            shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def dead_owners(incoming: Path) -> list[Path]:

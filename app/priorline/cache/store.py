@@ -1,5 +1,6 @@
 """The store: whole instances in sealed files, and an index that says only what is true of them."""
 
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -67,10 +68,13 @@ class Store:
                     index.make(db)
                 everything = check_key(files, vault, owner) or is_new
                 store = cls(Inventory(files, index, owner, clock), vault)
-                settle(db, store.inventory, store.rebuilder, everything=everything)
+                settled = settle(db, store.inventory, store.rebuilder, everything=everything)
             except BaseException:
+                owner.leave()
                 owner.close()
                 raise
+        for directory in settled:
+            shutil.rmtree(directory, ignore_errors=True)
         return store
 
     def __enter__(self) -> Self:
