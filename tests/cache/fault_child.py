@@ -10,8 +10,8 @@ Started as `fault_child.py ROOT ACT VALUES`:
     fill                writes until the disk is full, looks, cleans, writes again
     clean               lets go what is older than 30 days, without the right to read, and tells what went
 
-Started as `fault_child.py serve` it forks such a process for every line (where its output goes, and its arguments) and
-tells its number; the process starts with the next line, so that a tracer can come first, and its end is told.
+Started as `fault_child.py serve` it forks such a process for every line (where its output goes, and its arguments)
+and tells its number; the process starts with the next line, so that a tracer can come first, and its end is told.
 """
 
 import contextlib

@@ -18,8 +18,9 @@ if sys.platform != "linux":
 
 import fault_child
 import fault_points
-from cache_tools import fill, handles, share
 from fault_child import KEY, STUDY, content
+
+from cache_tools import fill, quick_folder, share
 from priorline.cache.store import Store
 from priorline.cache.verify import verify
 
@@ -38,10 +39,9 @@ ACTS = {
 
 @dataclass(frozen=True)
 class Place:
-    """A cache that every point gets a copy of, with the names of its studies by handle."""
+    """A cache that every point gets a copy of."""
 
     template: Path
-    names: dict[str, str]
     bench: fault_points.Bench
     root: Path
 
@@ -61,18 +61,17 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place() -> Iterator[Place]:
     """A study with nine images, two that are too old, one that is pinned and one that is young."""
-    folder = tmp_path_factory.mktemp("points")
-    with Store.open(folder / "template", KEY) as store:
-        fault_child.ingest(store, 0, len(IMAGES))
-        for uid in (*OLD, PINNED):
-            fill(store, uid, timedelta(days=40))
-        fill(store, YOUNG)
-        store.pin(PINNED, "teaching")
-        names = handles(store)
-    with fault_points.Bench(folder) as bench:
-        yield Place(folder / "template", names, bench, folder / "cache")
+    with quick_folder() as folder:
+        with Store.open(folder / "template", KEY) as store:
+            fault_child.ingest(store, 0, len(IMAGES))
+            for uid in (*OLD, PINNED):
+                fill(store, uid, timedelta(days=40))
+            fill(store, YOUNG)
+            store.pin(PINNED, "teaching")
+        with fault_points.Bench(folder) as bench:
+            yield Place(folder / "template", bench, folder / "cache")
 
 
 def said(ended: fault_points.Ended) -> list[str]:
@@ -81,7 +80,7 @@ def said(ended: fault_points.Ended) -> list[str]:
 
 
 def assert_true(place: Place, act: str, told: list[str]) -> None:
-    """What was promised is here, what is here is whole, what was said to be gone is gone, and nothing is half-done."""
+    """What was promised is here, what is here is whole, what was said to be gone is gone, nothing is half-done."""
     with Store.open(place.root, KEY) as store:
         assert verify(store).is_sound
         here = {int(one.sop_uid.removeprefix("1.2.")): one for one in store.instances(STUDY.study_uid)}
@@ -115,7 +114,9 @@ def test_killed_at_every_step(place: Place, act: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("act", "call", "last"), [("ingest", "rename", True), ("remove", "fsync", False)], ids=["named", "without its key"]
+    ("act", "call", "last"),
+    [("ingest", "rename", True), ("remove", "fsync", False)],
+    ids=["named", "without its key"],
 )
 def test_killed_at_every_step_of_settling_what_a_crash_left(place: Place, act: str, call: str, last: bool) -> None:
     left = place.crashed(act, call, last)
@@ -139,6 +140,7 @@ def test_killed_at_every_step_of_settling_what_a_crash_left(place: Place, act: s
         ("ingest", "read,pread64", "EIO"),
         ("clean", "read,pread64", "EIO"),
         ("ingest", "write,pwrite64", "ENOSPC"),
+        ("ingest", "write", "EDQUOT"),
     ],
 )
 def test_refused_at_every_step(place: Place, act: str, calls: str, error: str) -> None:

@@ -4,7 +4,7 @@ import json
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,7 +15,7 @@ if sys.platform == "win32":
 
 import turns
 
-from cache_tools import KEY, Clock, fill, handles, share
+from cache_tools import KEY, Clock, fill, handles, quick_folder, share
 from priorline.audit.trail import AuditTrail
 from priorline.cache import cleanup
 from priorline.cache.inventory import Inventory
@@ -138,19 +138,19 @@ def assert_true(done: Round, before: set[str]) -> None:
     assert left.keys().isdisjoint(done.removed)
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def template() -> Iterator[Path]:
     """A cache with five studies that are too old."""
-    root = tmp_path_factory.mktemp("template") / "cache"
-    with Store.open(root, KEY, Clock()) as store:
-        for uid in OLD:
-            fill(store, uid, timedelta(days=40))
-    return root
+    with quick_folder() as folder:
+        with Store.open(folder / "template", KEY, Clock()) as store:
+            for uid in OLD:
+                fill(store, uid, timedelta(days=40))
+        yield folder / "template"
 
 
 @pytest.mark.parametrize("first", range(0, ROUNDS, LOT))
 def test_in_a_thousand_orders_an_open_study_stays_and_what_goes_goes_once(
-    tmp_path: Path, template: Path, monkeypatch: pytest.MonkeyPatch, first: int
+    template: Path, monkeypatch: pytest.MonkeyPatch, first: int
 ) -> None:
     with Store.open(template, KEY, Clock()) as store:
         before = set(handles(store))
@@ -158,7 +158,7 @@ def test_in_a_thousand_orders_an_open_study_stays_and_what_goes_goes_once(
     turns.take_turns(monkeypatch, lambda: current[0].turns if current else None)
     orders, busy, spared, within = set[tuple[str, ...]](), 0, 0, 0
     for seed in range(first, first + LOT):
-        done = Round(tmp_path / f"cache{seed}", seed)
+        done = Round(template.with_name(f"cache{seed}"), seed)
         shutil.copytree(template, done.root, copy_function=share)
         # One in four times the second cleaner does not wait for the index.
         impatient = "second" if seed % 4 == 0 else ""
