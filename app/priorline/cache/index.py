@@ -62,9 +62,9 @@ class Index:
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
         self.has_failed = False
-        if path.is_symlink():
-            raise CacheError("The cache's index is a link to somewhere else; remove the link.")
         with faults():
+            if path.is_symlink():
+                raise CacheError("The cache's index is a link to somewhere else; remove the link.")
             # Made here, since SQLite would make it readable for others where the umask allows.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             path.chmod(0o600)

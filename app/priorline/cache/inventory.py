@@ -52,8 +52,10 @@ class Inventory:
         """Close, which ends the leases too; a second call does nothing."""
         if self.index.has_failed:
             self.owner.leave()
-        self.owner.close()
-        self.index.close()
+        try:
+            self.owner.close()
+        finally:
+            self.index.close()
 
     def stats(self) -> CacheStats:
         """The cache in numbers."""
@@ -134,7 +136,10 @@ class Inventory:
             with faults():
                 for one in studies:
                     self.files.remove_rest(one)
-                    self.owner.settle(one)
+                    if self.files.study_directory(one).exists():
+                        self.owner.leave()
+                    else:
+                        self.owner.settle(one)
         except CacheError:
             self.owner.leave()
             raise

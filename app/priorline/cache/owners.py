@@ -66,10 +66,11 @@ class Owner:
         """Give up the lock and remove what was left unfinished; a second call does nothing."""
         if self._lock < 0:
             return
-        os.close(self._lock)
-        self._lock = -1
-        if not (self._leaves and self._touched):
-            shutil.rmtree(self.directory, ignore_errors=True)
+        handle, self._lock = self._lock, -1
+        with faults():
+            os.close(handle)
+            if not (self._leaves and self._touched):
+                shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def dead_owners(incoming: Path) -> list[Path]:
