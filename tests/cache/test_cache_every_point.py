@@ -51,13 +51,15 @@ class Place:
         shutil.copytree(template or self.template, self.root, copy_function=share)
         return str(self.root)
 
-    def crashed(self, act: str, call: str, last: bool) -> Path:
-        """What is left when an act is killed at its first or last system call of this name."""
+    def crashed(self, act: str, call: str, turn: int) -> Path:
+        """What is left when an act is killed at its system call of this name number `turn`, from 0."""
         points = self.bench.points(Path(self.fresh()), *ACTS[act], calls=call)
-        number = points[-1 if last else 0][1]
+        number = points[turn][1]
         ended = self.bench.run(self.fresh(), *ACTS[act], rule=f"inject={call}:signal=KILL:when={number}")
         assert ended.code == -9
-        return self.root.rename(self.root.with_name(f"{act} crashed"))
+        left = self.root.with_name(f"{act} crashed")
+        shutil.rmtree(left, ignore_errors=True)
+        return self.root.rename(left)
 
 
 @pytest.fixture(scope="module")
@@ -114,12 +116,12 @@ def test_killed_at_every_step(place: Place, act: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("act", "call", "last"),
-    [("ingest", "rename", True), ("remove", "fsync", False)],
-    ids=["named", "without its key"],
+    ("act", "call", "turn"),
+    [("ingest", "rename", 3), ("remove", "fsync", 0)],
+    ids=["images without rows", "a row without its key"],
 )
-def test_killed_at_every_step_of_settling_what_a_crash_left(place: Place, act: str, call: str, last: bool) -> None:
-    left = place.crashed(act, call, last)
+def test_killed_at_every_step_of_settling_what_a_crash_left(place: Place, act: str, call: str, turn: int) -> None:
+    left = place.crashed(act, call, turn)
     points = place.bench.points(Path(place.fresh(left)), *ACTS["open"], calls=KILLED_AT)
     killed = 0
     for name, number in points:
