@@ -1,7 +1,12 @@
 """What the tests of the cache share: a key, a clock that a test sets, studies of an age, and damage."""
 
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from priorline.cache.clock import Moment
 from priorline.cache.keys import MasterKey
@@ -57,3 +62,16 @@ def flip(path: Path, position: int = -1, bit: int = 1) -> None:
     content = bytearray(path.read_bytes())
     content[position] ^= bit
     path.write_bytes(content)
+
+
+def share(source: str, target: str) -> None:
+    """A file for the copy of a cache: all but the index are replaced and removed, never changed."""
+    (shutil.copyfile if "index.sqlite" in source else os.link)(source, target)
+
+
+@contextmanager
+def quick_folder() -> Iterator[Path]:
+    """A folder in memory where the system has one: for many rounds, in which the order counts and not the medium."""
+    memory = Path("/dev/shm")  # noqa: S108 - only the place, the folder in it has a name of its own
+    with TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as name:
+        yield Path(name)

@@ -6,13 +6,16 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from priorline.cache import owners
 from priorline.cache.keys import MasterKey
 from priorline.cache.store import Store
 from priorline.cache.verify import verify
+from priorline.errors import CacheError
 
 KEY = MasterKey(b"k" * 32, "file")
 STUDY = "1.2.840.99.1"
@@ -96,10 +99,45 @@ def test_leftovers_of_a_dead_owner_are_swept_and_those_of_a_living_one_stay(tmp_
         assert [path.name for path in living.files.incoming.iterdir()] == [mine.name]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="only on Linux")
+def test_who_looks_whether_an_owner_lives_takes_no_lock_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking: list[int] = []
+    take = owners._try_lock
+
+    def look_first(handle: int) -> bool:
+        if not looking:
+            (path,) = tmp_path.glob("*/owner.lock")
+            looking.append(os.open(path, os.O_RDWR))
+            assert take(looking[0])
+        return take(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owners, "_try_lock", look_first)
+        patch.setattr(time, "sleep", lambda _seconds: os.close(looking[0]))
+        owner = owners.Owner(tmp_path)
+    assert owners.live_owners(tmp_path) == {owner.name}
+    owner.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="only on Linux")
+def test_a_disk_that_cannot_lock_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_handle: int, _how: int) -> None:
+        raise OSError(95, "Operation not supported")
+
+    import fcntl
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(owners, "PATIENCE", 0.0)
+    with pytest.raises(CacheError, match="cannot lock files"):
+        Store.open(tmp_path / "cache", KEY)
+    assert list((tmp_path / "cache" / "incoming").iterdir()) == []
+
+
 def test_a_commit_that_fails_on_the_way_leaves_no_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from priorline.domain.patient import Identifier, Patient
     from priorline.domain.study import StudyAnswer
-    from priorline.errors import CacheError
 
     study = StudyAnswer("A", STUDY, Patient(Identifier("1")))
     with Store.open(tmp_path / "cache", KEY) as store:

@@ -1,4 +1,6 @@
-"""The system takes things away at every step: killed, no room, a disk that fails. What was promised stays true.
+"""The system takes things away at any moment: killed, no room, no power. What was promised stays true.
+
+Each single system call is tried in test_cache_every_point.
 
 `PRIORLINE_FAULT_SCALE` times as many points are tried (1 in an ordinary run).
 """
@@ -6,7 +8,6 @@
 import contextlib
 import os
 import random
-import re
 import shutil
 import sqlite3
 import subprocess
@@ -18,6 +19,7 @@ import fault_child
 import power_cut
 import pytest
 from fault_child import KEY, STUDY, content
+from fault_points import ENV
 
 from priorline.cache.keys import load_master_key
 from priorline.cache.store import Store
@@ -26,46 +28,14 @@ from priorline.cache.verify import verify
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux")
 
 SCALE = int(os.environ.get("PRIORLINE_FAULT_SCALE", "1"))
-STEPS = "write,pwrite64,fsync,fdatasync,rename,unlink,openat,mkdir,ftruncate,rmdir"
-ENV = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONDONTWRITEBYTECODE": "1"}
 CHILD = [sys.executable, str(Path(fault_child.__file__))]
-
-
-def run(*arguments: str, inject: tuple[str, ...] = (), log: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """A child, under strace where something is injected or counted."""
-    traced = ["strace", "-f", "--seccomp-bpf", "-qq", "-y", "-o", str(log or os.devnull)]
-    traced += [part for one in inject for part in ("-e", one)]
-    command = traced if inject else []
-    return subprocess.run([*command, *CHILD, *arguments], capture_output=True, text=True, env=ENV, check=False)
-
-
-def steps_under(root: Path, arguments: tuple[str, ...], log: Path) -> dict[str, tuple[int, int]]:
-    """For each system call, which of its calls were about the cache: from and to, counted from 1."""
-    assert run(*arguments, inject=(f"trace={STEPS}",), log=log).returncode == 0
-    seen: dict[str, int] = {}
-    found: dict[str, list[int]] = {}
-    for line in log.read_text(errors="replace").splitlines():
-        call = re.match(r"\d+ +(\w+)\(", line)
-        if call:
-            seen[call[1]] = seen.get(call[1], 0) + 1
-            if str(root) in line:
-                found.setdefault(call[1], []).append(seen[call[1]])
-    return {name: (min(numbers), max(numbers)) for name, numbers in found.items()}
-
-
-def points(steps: dict[str, tuple[int, int]], most: int) -> list[tuple[str, int]]:
-    """Evenly chosen calls, of every kind."""
-    chosen = []
-    for name, (first, last) in sorted(steps.items()):
-        stride = max(1, (last - first + 1) // most)
-        chosen += [(name, number) for number in range(first, last + 1, stride)]
-    return chosen
 
 
 def filled(root: Path) -> set[int]:
     """A cache with nine images, and their numbers."""
-    told = run(str(root), "ingest", "0", "9")
-    assert told.returncode == 0
+    told = subprocess.run(
+        [*CHILD, str(root), "ingest", "0", "9"], capture_output=True, text=True, env=ENV, check=True
+    )
     return promised(told.stdout)
 
 
@@ -92,67 +62,6 @@ def outside(tmp_path: Path) -> Path:
     place.mkdir()
     (place / "keep.txt").write_text("mine")
     return place
-
-
-def test_killed_at_any_step_of_writing(tmp_path: Path, outside: Path) -> None:
-    probe = tmp_path / "probe"
-    filled(probe)
-    steps = steps_under(probe, (str(probe), "ingest", "9", "6"), tmp_path / "log")
-    assert {"write", "fsync", "rename", "pwrite64"} <= steps.keys()
-    root = tmp_path / "cache"
-    kept, killed, start = filled(root), 0, 9
-    for name, number in points(steps, 2 * SCALE):
-        done = run(str(root), "ingest", str(start), "6", inject=(f"inject={name}:signal=KILL:when={number}",))
-        killed += done.returncode != 0
-        kept |= promised(done.stdout)
-        assert_true(root, kept, outside)
-        start += 6
-    assert killed >= 8
-
-
-def test_killed_at_any_step_of_removing(tmp_path: Path, outside: Path) -> None:
-    probe = tmp_path / "probe"
-    filled(probe)
-    steps = steps_under(probe, (str(probe), "remove", STUDY.study_uid), tmp_path / "log")
-    killed = 0
-    for turn, (name, number) in enumerate(points(steps, SCALE)):
-        root = tmp_path / f"cache{turn}"
-        kept = filled(root)
-        inject = (f"inject={name}:signal=KILL:when={number}",)
-        done = run(str(root), "remove", STUDY.study_uid, inject=inject)
-        killed += done.returncode != 0
-        with Store.open(root, KEY) as store:
-            here = store.instances(STUDY.study_uid)
-            left = sorted(path for path in store.files.objects.rglob("*"))
-        # Wholly there or wholly gone, and gone once that was said.
-        assert len(here) in {0, len(kept)}
-        assert here == [] or "removed" not in done.stdout
-        assert bool(here) == bool(left)
-        assert_true(root, kept if here else set(), outside)
-    assert killed >= 4
-
-
-@pytest.mark.parametrize(
-    ("calls", "error"),
-    [("fsync", "EIO"), ("fdatasync", "EIO"), ("write", "ENOSPC"), ("pwrite64", "ENOSPC"), ("write", "EDQUOT")],
-)
-def test_a_disk_that_says_no_costs_only_what_was_not_promised(
-    tmp_path: Path, outside: Path, calls: str, error: str
-) -> None:
-    probe = tmp_path / "probe"
-    filled(probe)
-    steps = steps_under(probe, (str(probe), "ingest", "9", "6"), tmp_path / "log")
-    root = tmp_path / "cache"
-    kept, start = filled(root), 9
-    for _name, number in points({calls: steps[calls]}, (12 if calls == "fdatasync" else 3) * SCALE):
-        arguments = (str(root), "ingest", str(start), "6")
-        # From this call on the disk stays as it is; what Python itself writes to its pipe is a write too.
-        done = run(*arguments, inject=(f"inject={calls}:error={error}:when={number}",))
-        kept |= promised(done.stdout)
-        assert done.returncode in {0, 3}, done.stderr[-500:]
-        assert "Traceback" not in done.stderr
-        assert_true(root, kept, outside)
-        start += 6
 
 
 def test_a_disk_that_fails_while_reading_is_told_and_takes_nothing_away(tmp_path: Path, outside: Path) -> None:

@@ -114,6 +114,9 @@ class Catalogue:
     def _known(self, db: sqlite3.Connection, study_uid: str) -> OpenStudy | None:
         """The study, None where there is none or its key is lost: then what is left of it goes."""
         row = db.execute("SELECT id, handle FROM study WHERE code = ?", (self.code("study", study_uid),)).fetchone()
+        if row:
+            # Who was removing it may have died between its key and its row.
+            self._keys.pop(row["handle"].hex(), None)
         known = self._opened(row, study_uid) if row else None
         if row and known is None:
             self._inventory.bury(db, [row["handle"].hex()])
@@ -154,9 +157,12 @@ class Catalogue:
         )
         return int(cursor.lastrowid or 0)
 
-    def amend(self, db: sqlite3.Connection, study: OpenStudy, **changes: object) -> None:
-        """Change the record of a study in its file, and what the index repeats of it."""
-        key, record = read_study(self._files, self._vault, study.handle)
+    def amend(self, db: sqlite3.Connection, study: OpenStudy, **changes: object) -> bool:
+        """Change the record of a study in its file, and what the index repeats of it; False where it is gone."""
+        try:
+            key, record = read_study(self._files, self._vault, study.handle)
+        except CacheDamaged:
+            return False
         record = msgspec.structs.replace(record, **changes)
         write_study(self._files, self._vault, self._inventory.owner, study.handle, key, record)
         patient = self.code("patient", record.answer.patient.identifier.value)
@@ -164,6 +170,7 @@ class Catalogue:
             "UPDATE study SET patient = ?, hospital = ?, pinned = ?, withheld = ? WHERE id = ?",
             (patient, record.answer.hospital, record.pinned, record.withheld, study.row),
         )
+        return True
 
     def studies(self, patient_id: str | None = None, limit: int = 0) -> list[StoredStudy]:
         """All studies that can be read, or those of one patient number under any issuer, the last viewed first."""

@@ -74,8 +74,9 @@ class CacheFiles:
     def study_directory(self, study: str) -> Path:
         """The directory of a study's files; raises CacheError where a link is in its place."""
         path = self.objects / study
-        if path.is_symlink() or self.objects.is_symlink():
-            raise CacheError("A directory of the cache is a link to somewhere else; remove the link.")
+        with faults():
+            if path.is_symlink() or self.objects.is_symlink():
+                raise CacheError("A directory of the cache is a link to somewhere else; remove the link.")
         return path
 
     def study_path(self, study: str) -> Path:

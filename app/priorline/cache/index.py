@@ -54,13 +54,17 @@ SCHEMA = """
 
 
 class Index:
-    """One connection, used by all threads of a process in turn; every transaction is short."""
+    """One connection, used by all threads of a process in turn; every transaction is short.
+
+    `has_failed`: a transaction did, so that files may have changed and their rows have not.
+    """
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
-        if path.is_symlink():
-            raise CacheError("The cache's index is a link to somewhere else; remove the link.")
+        self.has_failed = False
         with faults():
+            if path.is_symlink():
+                raise CacheError("The cache's index is a link to somewhere else; remove the link.")
             # Made here, since SQLite would make it readable for others where the umask allows.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             path.chmod(0o600)
@@ -108,6 +112,7 @@ class Index:
                 yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
+                self.has_failed = True
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise

@@ -50,8 +50,12 @@ class Inventory:
 
     def close(self) -> None:
         """Close, which ends the leases too; a second call does nothing."""
-        self.owner.close()
-        self.index.close()
+        if self.index.has_failed:
+            self.owner.leave()
+        try:
+            self.owner.close()
+        finally:
+            self.index.close()
 
     def stats(self) -> CacheStats:
         """The cache in numbers."""
@@ -124,11 +128,21 @@ class Inventory:
             for one in going:
                 before(one)
             self.bury(db, going)
-        with faults():
-            for one in closed:
-                self.files.remove_rest(one)
-                self.owner.settle(one)
+        self._sweep(closed)
         return going
+
+    def _sweep(self, studies: Sequence[str]) -> None:
+        try:
+            with faults():
+                for one in studies:
+                    self.files.remove_rest(one)
+                    if self.files.study_directory(one).exists():
+                        self.owner.leave()
+                    else:
+                        self.owner.settle(one)
+        except CacheError:
+            self.owner.leave()
+            raise
 
     def _is_there(self, db: sqlite3.Connection, study: str) -> bool:
         row = db.execute("SELECT 1 FROM study WHERE handle = ?", (bytes.fromhex(study),)).fetchone()

@@ -1,8 +1,8 @@
 """What happens when a cache is opened: is the key the right one, and what did dead processes leave."""
 
 import logging
-import shutil
 import sqlite3
+from pathlib import Path
 
 from priorline.cache.files import CacheFiles
 from priorline.cache.inventory import Inventory
@@ -27,6 +27,8 @@ def check_key(files: CacheFiles, vault: Vault, owner: Owner) -> bool:
     left = files.studies()
     if left or others:
         _refuse_unless_dead_session(known[0] if known else None, vault, bool(others))
+        for study in left:
+            owner.touch(study)
         files.destroy_keys(left)
     files.write_key_check(owner, vault.kept_in, code)
     return bool(left)
@@ -46,16 +48,18 @@ def _refuse_unless_dead_session(kept_in: str | None, vault: Vault, in_use: bool)
     raise CacheError("The cache was sealed with another key; bring that key back, or purge the cache.")
 
 
-def settle(db: sqlite3.Connection, inventory: Inventory, rebuilder: Rebuilder, *, everything: bool) -> None:
-    """Make true what dead processes worked on, or `everything`; and forget what they wrote aside and had open.
+def settle(db: sqlite3.Connection, inventory: Inventory, rebuilder: Rebuilder, *, everything: bool) -> list[Path]:
+    """Make true what dead processes worked on, or `everything`; and forget what they had open.
 
-    Only while the index is held: then no living process is between naming an object and entering it.
+    Only while the index is held: then no living process is between naming an object and entering it. The answer is
+    what they left, to be removed once this is committed: who dies before leaves it to the next.
     """
-    changed = rebuilder.all(db) if everything else []
+    changed, settled = rebuilder.all(db) if everything else [], list[Path]()
     for directory in dead_owners(inventory.files.incoming):
         for study in () if everything else touched_studies(directory):
             changed += rebuilder.study(db, study)
-        shutil.rmtree(directory, ignore_errors=True)
+        settled.append(directory)
     inventory.leases.forget_dead(db)
     if changed:
         log.info("%d entries of the cache were settled", len(changed))
+    return settled

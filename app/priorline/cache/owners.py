@@ -5,11 +5,15 @@ import re
 import secrets
 import shutil
 import sys
+import time
 from pathlib import Path
 
 from priorline.cache.disk import entries
 from priorline.cache.index import faults
+from priorline.errors import CacheError
 
+PATIENCE = 2.5
+_PAUSE = 0.001
 _LOCK = "owner.lock"
 _TOUCHED = ".touched"
 _HANDLE = re.compile(r"[0-9a-f]{32}")
@@ -22,10 +26,20 @@ class Owner:
         self.name = secrets.token_hex(16)
         self.directory = incoming / self.name
         self._touched: set[str] = set()
+        self._leaves = False
         with faults():
             self.directory.mkdir(mode=0o700)
             self._lock = os.open(self.directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            _try_lock(self._lock)
+            self._take_lock()
+
+    def _take_lock(self) -> None:
+        # Who only looks whether it is held holds it for a moment; a store without it would be taken for a dead one.
+        until = time.monotonic() + PATIENCE
+        while not _try_lock(self._lock):
+            if time.monotonic() >= until:
+                self.close()
+                raise CacheError("The disk of the cache cannot lock files; set cache.directory to a local one.")
+            time.sleep(_PAUSE)
 
     @property
     def is_open(self) -> bool:
@@ -44,13 +58,19 @@ class Owner:
         self._touched.discard(study)
         (self.directory / (study + _TOUCHED)).unlink(missing_ok=True)
 
+    def leave(self) -> None:
+        """Leave the touched studies to the next opening, as if this process had died: something of them failed."""
+        self._leaves = True
+
     def close(self) -> None:
         """Give up the lock and remove what was left unfinished; a second call does nothing."""
         if self._lock < 0:
             return
-        os.close(self._lock)
-        self._lock = -1
-        shutil.rmtree(self.directory, ignore_errors=True)
+        handle, self._lock = self._lock, -1
+        with faults():
+            os.close(handle)
+            if not (self._leaves and self._touched):
+                shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def dead_owners(incoming: Path) -> list[Path]:
@@ -73,7 +93,10 @@ def _owners(incoming: Path) -> list[Path]:
 
 def touched_studies(owner: Path) -> list[str]:
     """The studies that the owner of this incoming directory was working on."""
-    names = (entry.name for entry in entries(owner))
+    try:
+        names = [entry.name for entry in entries(owner)]
+    except FileNotFoundError:
+        return []  # it closed just now, and so left nothing half-done
     return [name[:32] for name in names if _HANDLE.fullmatch(name[:32]) and name[32:] == _TOUCHED]
 
 

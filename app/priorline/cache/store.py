@@ -1,5 +1,6 @@
 """The store: whole instances in sealed files, and an index that says only what is true of them."""
 
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -68,10 +69,13 @@ class Store:
                     index.make(db)
                 everything = check_key(files, vault, owner) or is_new
                 store = cls(Inventory(files, index, owner, clock), vault)
-                settle(db, store.inventory, store.rebuilder, everything=everything)
+                settled = settle(db, store.inventory, store.rebuilder, everything=everything)
             except BaseException:
+                owner.leave()
                 owner.close()
                 raise
+        for directory in settled:
+            shutil.rmtree(directory, ignore_errors=True)
         return store
 
     def __enter__(self) -> Self:
@@ -115,7 +119,8 @@ class Store:
             held = self.catalogue.presence(study_uid)
             whole = complete and held.images >= held.expected and not self._writer.has_lost(opened.handle)
             now = self.inventory.watch.tell(db)
-            self.catalogue.amend(db, opened, fetched_at=now, whole=held.images if whole else 0)
+            if not self.catalogue.amend(db, opened, fetched_at=now, whole=held.images if whole else 0):
+                return False
             db.execute(
                 "UPDATE study SET complete = ?, fetched_at = ?, viewed_at = ? WHERE id = ?",
                 (whole, now, now, opened.row),
@@ -233,8 +238,7 @@ class Store:
             return False
         with self.index.transaction() as db:
             # The reason is sealed since people write names into it.
-            self.catalogue.amend(db, opened, pinned=on, pin_reason=reason if on else "")
-        return True
+            return self.catalogue.amend(db, opened, pinned=on, pin_reason=reason if on else "")
 
     def withhold(self, study_uid: str, on: bool = True) -> None:
         """Show nothing of a study any more without losing it, as somebody took back whose it is; or show it again.
