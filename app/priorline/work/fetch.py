@@ -122,6 +122,8 @@ class StudyFetch:
         for part in parts:
             summary = self._archive.retrieve(uid, part.series_uid, part.classes, self._take, self._cancelled)
             self._progress.failed += summary.failed
+            if summary.message:
+                self._progress.reasons[summary.message] = None
             if summary.cancelled:
                 self._progress.reasons["Stopped."] = None
                 break

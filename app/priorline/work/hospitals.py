@@ -10,6 +10,7 @@ from priorline.archives.base import Archive, DicomPeer, SecurityAlert, Timeouts
 from priorline.archives.dicom import DicomArchive
 from priorline.archives.dicomweb import DicomWebArchive
 from priorline.archives.dicomweb_peer import DicomWebPeer
+from priorline.archives.folder import Folder, FolderArchive
 from priorline.archives.storage_scp import StorageScp
 from priorline.archives.tls import client_context
 from priorline.audit.trail import AuditEvent, AuditTrail
@@ -105,13 +106,24 @@ def _start_thread(run: Callable[[], None]) -> Callable[[float], None]:
 
 def _hospital(settings: HospitalSettings, own_title: str, scp: StorageScp | None) -> Hospital:
     if settings.protocol == "folder":
-        return Hospital(settings, None, f'Protocol "{settings.protocol}" is not spoken by this version.')
+        return Hospital(settings, _folder_archive(settings))
     try:
         web = settings.protocol == "dicomweb"
         return Hospital(settings, _web_archive(settings) if web else _archive(settings, own_title, scp))
     except ConfigError as problem:
         # Never in clear what was meant to be encrypted.
         return Hospital(settings, None, str(problem))
+
+
+def _folder_archive(settings: HospitalSettings) -> Archive:
+    return FolderArchive(
+        Folder(
+            name=settings.name,
+            directory=Path(settings.directory).expanduser(),
+            patient_id_issuer=settings.patient_id_issuer,
+            timeouts=_timeouts(settings),
+        )
+    )
 
 
 def _web_archive(settings: HospitalSettings) -> Archive:
