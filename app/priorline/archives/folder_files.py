@@ -8,7 +8,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -65,7 +65,7 @@ def list_files(name: str, root: Path, until: float, cancelled: Callable[[], bool
     Raises ArchiveError where the folder itself cannot be read or is empty, as a drive is without a disc.
     """
     listing = Listing(folders=1)
-    waiting = list(_take(listing, (), _entries_of_root(name, root)))
+    waiting = _take(listing, (), _entries_of_root(name, root))
     while waiting and not listing.is_full() and not cancelled():
         listing.is_late = time.monotonic() > until
         place = waiting.pop()
@@ -150,9 +150,10 @@ def _root_failure(name: str, problem: OSError) -> ArchiveError:
     )
 
 
-def _take(listing: Listing, above: Place, entries: list[os.DirEntry[str]]) -> Iterator[Place]:
-    """Note the files among `entries`; the folders are handed on, in the order of their names."""
-    for entry in sorted(entries, key=lambda one: one.name, reverse=True):
+def _take(listing: Listing, above: Place, entries: list[os.DirEntry[str]]) -> list[Place]:
+    """Note the files among `entries`; the folders come back, the first by name at the end."""
+    folders: list[Place] = []
+    for entry in sorted(entries, key=lambda one: one.name):
         try:
             facts = entry.stat(follow_symlinks=False)
         except OSError:
@@ -166,9 +167,10 @@ def _take(listing: Listing, above: Place, entries: list[os.DirEntry[str]]) -> It
         elif stat.S_ISDIR(facts.st_mode):
             listing.folders += 1
             if len(place) <= DEPTH_MAX:
-                yield place
+                folders.append(place)
             else:
                 listing.is_too_deep = True
+    return folders[::-1]
 
 
 def _is_link(facts: os.stat_result) -> bool:

@@ -22,9 +22,9 @@ DICOMDIR = "dicomdir"
 # Of so many studies in a DICOMDIR one file each is looked into for what the DICOMDIR leaves out.
 STUDIES_MAX = 100
 VIEWER_FILES = frozenset(
-    "bat bmp cab cfg chm class cmd com conf config css db dll doc docx dylib exe gif htm html icns ico inf ini jar jpeg "
-    "jpg js json lib license lnk log manifest md mp4 msi ocx pdf plist png properties py pyd rtf sh so svg sys ttf txt "
-    "url wav woff xml xsl zip".split()
+    "bat bmp cab cfg chm class cmd com conf config css db dll doc docx dylib exe gif htm html icns ico inf ini jar "
+    "jpeg jpg js json lib license lnk log manifest md mp4 msi ocx pdf plist png properties py pyd rtf sh so svg "
+    "sys ttf txt url wav woff xml xsl zip".split()
 )
 SMALLEST = 64
 
@@ -87,7 +87,7 @@ class FolderReader:
         )
 
     def _read_directory(self, listing: Listing) -> _Directory:
-        """What the DICOMDIR says; nothing where there is none or it cannot be read: the files themselves then tell."""
+        """What the DICOMDIR says; nothing where there is none that can be read: the files then tell."""
         found = next((one for one in listing.files if len(one.place) == 1 and _plain(one.place[0]) == DICOMDIR), None)
         if found is None:
             return _Directory()

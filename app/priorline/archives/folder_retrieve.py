@@ -3,6 +3,7 @@
 Preamble and file meta information stay behind (PS3.10 7.1): a program that hides in a preamble goes no further.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -19,12 +20,12 @@ SUCCESS, SOME_FAILED, CANCELLED = 0, 0xB000, 0xFE00
 
 
 class Trouble(StrEnum):
-    """Why an object is not handed over; the value ends a sentence that begins with their number."""
+    """Why objects are not handed over, the beginning of a sentence that ends in their number."""
 
-    NO_FILE = "of its images are named by the DICOMDIR, and are not there or not inside of the folder"
-    UNREADABLE = "of its images cannot be read; try again, or copy the disc again"
-    NOT_DICOM = "of its files are damaged or no DICOM; copy the disc again"
-    TOO_LARGE = "of its images are larger than is taken (2 GiB)"
+    NO_FILE = "Named by the DICOMDIR, but not there or not inside of the folder"
+    UNREADABLE = "Cannot be read; try again, or copy the disc again"
+    NOT_DICOM = "Damaged or no DICOM; copy the disc again"
+    TOO_LARGE = "Larger than is taken (2 GiB)"
 
 
 def retrieve(
@@ -38,7 +39,7 @@ def retrieve(
 
     Raises ArchiveError where the folder is gone.
     """
-    received, troubles, is_cancelled = 0, dict[Trouble, int](), False
+    received, troubles, is_cancelled = set[str](), dict[str, Trouble](), False
     for instance in wanted:
         is_cancelled = cancelled()
         if is_cancelled:
@@ -46,16 +47,18 @@ def retrieve(
         found = _read(root, instance)
         if isinstance(found, Received):
             on_instance(found)
-            received += 1
+            received.add(instance.sop_uid)
             continue
         if found is Trouble.UNREADABLE:
             # A disc that was taken out is said as that.
             probe(name, root)
-        troubles[found] = troubles.get(found, 0) + 1
-    failed = sum(troubles.values())
+        troubles[instance.sop_uid] = found
+    # Of an object that lies in two files one is enough.
+    counts = Counter(trouble for uid, trouble in troubles.items() if uid not in received)
+    failed = counts.total()
     status = CANCELLED if is_cancelled else SOME_FAILED if failed else SUCCESS
-    message = " ".join(f"{name}: {count} {trouble}." for trouble, count in troubles.items())
-    return RetrieveSummary(received, failed, 0, 0, status, received, is_cancelled, message)
+    message = " ".join(f"{trouble}: {count} images." for trouble, count in counts.items())
+    return RetrieveSummary(len(received), failed, 0, 0, status, len(received), is_cancelled, message)
 
 
 def _read(root: Path, instance: Instance) -> Received | Trouble:

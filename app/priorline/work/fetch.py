@@ -72,13 +72,19 @@ class StudyFetch:
         self._wanted: _Wanted | None = None
         self._committed_at = 0.0
 
-    def run(self, trail: AuditTrail, series_uid: str = "", reason: str = "") -> FetchReport:
-        """Fetch what is missing; `series_uid` limits it to one series."""
+    def run(
+        self,
+        trail: AuditTrail,
+        series_uid: str = "",
+        reason: str = "",
+        event: AuditEvent = AuditEvent.TRANSFERRED,
+    ) -> FetchReport:
+        """Fetch what is missing; `series_uid` limits it to one series, `event` is what goes on record first."""
         started = time.monotonic()
         complete = False
         message = ""
         try:
-            self._write_audit(trail, reason)
+            self._write_audit(trail, reason, event)
             self._wanted = _Wanted(self._archive, self._study, series_uid)
             complete = self._fetch(self._wanted)
         except EnvironmentFault as problem:
@@ -87,10 +93,10 @@ class StudyFetch:
             message = self._keep_what_arrived(series_uid) or message
         return self._report(complete, message, time.monotonic() - started)
 
-    def _write_audit(self, trail: AuditTrail, reason: str) -> None:
+    def _write_audit(self, trail: AuditTrail, reason: str, event: AuditEvent) -> None:
         identifier = self._study.patient.identifier
         trail.record(
-            AuditEvent.TRANSFERRED,
+            event,
             reason=reason,
             hospital=self._study.hospital,
             patient_id=identifier.value,
