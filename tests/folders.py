@@ -63,6 +63,8 @@ def write_disc(folder: Path, datasets: Sequence[FileDataset]) -> Path:
     for dataset in datasets:
         files.add(dataset)
     files.write(folder)
+    # Else it goes with a warning when pydicom's object does.
+    files._stage["t"].cleanup()
     return folder
 
 

@@ -10,6 +10,7 @@ import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -71,7 +72,7 @@ def list_files(name: str, root: Path, until: float, cancelled: Callable[[], bool
         place = waiting.pop()
         try:
             with os.scandir(root.joinpath(*place)) as found:
-                entries = list(found)
+                entries = list(islice(found, FILES_MAX + 1))
         except OSError:
             listing.unreadable += 1
             continue
@@ -123,7 +124,7 @@ def too_slow(name: str) -> ArchiveTimedOut:
 def _entries_of_root(name: str, root: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(root) as found:
-            entries = list(found)
+            entries = list(islice(found, FILES_MAX + 1))
     except OSError as problem:
         raise _root_failure(name, problem) from problem
     except ValueError as problem:
@@ -153,6 +154,7 @@ def _root_failure(name: str, problem: OSError) -> ArchiveError:
 def _take(listing: Listing, above: Place, entries: list[os.DirEntry[str]]) -> list[Place]:
     """Note the files among `entries`; the folders come back, the first by name at the end."""
     folders: list[Place] = []
+    listing.is_cut = listing.is_cut or len(entries) > FILES_MAX
     for entry in sorted(entries, key=lambda one: one.name):
         try:
             facts = entry.stat(follow_symlinks=False)

@@ -1,8 +1,8 @@
 """Reads a folder into an index: its DICOMDIR at once, then the files that this does not name, each at most once.
 
-Files are looked at again only where name, size or time of change differ. Beside a DICOMDIR whose files are all there,
-files that belong to the viewer on the disc go by their extension and are not opened: a disc takes a tenth of a second
-for each.
+A DICOMDIR is believed as far as one file of each study bears it out; else every file is looked into. Files are looked
+at again only where name, size or time of change differ. Beside a DICOMDIR whose files are all there, files of the
+viewer on the disc go by their extension and are not opened, as a disc is slow to go from one file to another.
 """
 
 import time
@@ -65,19 +65,20 @@ class FolderReader:
         directory = self._read_directory(listing)
         if directory.instances:
             yield Index(directory.instances)
-        loose = [one for one in listing.files if self._is_to_be_seen(one, directory)]
-        examples = _examples(directory, {one.place: one for one in listing.files})
         # A dict of its own, as another reading may go on at the same time.
         known = self._heads
         heads = {one: known[one] for one in listing.files if one in known}
-        is_late = self._look_into(heads, [*examples, *loose], until, cancelled)
+        examples = _examples(directory, {one.place: one for one in listing.files})
+        self._look_into(heads, examples.values(), until, cancelled)
+        directory = _compared(directory, {uid: heads[one] for uid, one in examples.items() if one in heads})
+        loose = [one for one in listing.files if self._is_to_be_seen(one, directory)]
+        is_late = self._look_into(heads, loose, until, cancelled)
         self._heads = heads
-        seen = [(one, heads[one]) for one in loose if one in heads]
-        bad = sum(one.is_bad for _, one in seen)
-        instances = [found for listed, one in seen if (found := _placed(one, listed))]
+        seen = [heads[one] for one in loose if one in heads]
+        bad = sum(one.is_bad for one in seen)
+        instances = [one.instance for one in seen if one.instance]
         problem = unfinished(self._name, listing) or (too_slow(self._name) if is_late else self._unread(bad))
-        examined = [found for one in examples if one in heads and (found := heads[one].instance)]
-        yield Index([*_completed(directory, examined), *instances], problem)
+        yield Index([*directory.instances, *instances], problem)
 
     def _unread(self, bad: int) -> ArchiveError | None:
         if not bad:
@@ -109,7 +110,7 @@ class FolderReader:
 
     def _is_to_be_seen(self, listed: Listed, directory: _Directory) -> bool:
         name = _plain(listed.place[-1])
-        if listed.place in directory.named or listed.size < SMALLEST:
+        if listed.place in directory.named or listed.size < SMALLEST or name == DICOMDIR:
             return False
         return not (directory.is_whole and name.rpartition(".")[2] in VIEWER_FILES and "." in name)
 
@@ -133,9 +134,9 @@ class FolderReader:
                 head = file_head(stream)
         except (OSError, Damaged):
             return Seen(is_bad=True)
-        return Seen(self._instance(head) if head else None)
+        return Seen(self._instance(head, listed.place) if head else None)
 
-    def _instance(self, head: FileHead) -> Instance | None:
+    def _instance(self, head: FileHead, place: Place) -> Instance | None:
         """The instance in a file; None where it is no patient's."""
         row = head.row
         study = study_answer(row, self._name, self._issuer)
@@ -148,7 +149,7 @@ class FolderReader:
         # Thousands of files say the same of their study.
         study = self._shared.setdefault(study, study)  # type: ignore[assignment]
         series = self._shared.setdefault(series, series)  # type: ignore[assignment]
-        return Instance(study, series, sop_class, sop_uid, None)
+        return Instance(study, series, sop_class, sop_uid, place)
 
 
 def _plain(name: str) -> str:
@@ -175,23 +176,31 @@ def _placed_entries(entries: tuple[Entry, ...], listing: Listing) -> _Directory:
     return _Directory(tuple(instances), named, bool(instances) and all(one.place for one in instances))
 
 
-def _examples(directory: _Directory, listed: dict[Place, Listed]) -> list[Listed]:
-    """One file of each study that a DICOMDIR names, of at most 100 studies."""
+def _examples(directory: _Directory, listed: dict[Place, Listed]) -> dict[str, Listed]:
+    """One file of each study that a DICOMDIR names, by Study Instance UID, of at most 100 studies."""
     found: dict[str, Listed] = {}
     for one in directory.instances:
         if one.place is not None and one.study.study_uid not in found and len(found) < STUDIES_MAX:
             found[one.study.study_uid] = listed[one.place]
-    return list(found.values())
+    return found
 
 
-def _completed(directory: _Directory, examined: list[Instance]) -> list[Instance]:
-    """The instances of a DICOMDIR, each study with what one of its files says more."""
-    known = {one.study.study_uid: one.study for one in examined}
-    return [
-        replace(one, study=told_by_both(one.study, known.get(one.study.study_uid, one.study)))
+def _compared(directory: _Directory, examples: dict[str, Seen]) -> _Directory:
+    """The directory, each study with what a file of it says more; one that is found to lie keeps no file.
+
+    Its files then speak for themselves, and what it alone knows of is missing.
+    """
+    known = {uid: seen.instance for uid, seen in examples.items() if seen.instance}
+    told = {one.place: one for one in directory.instances}
+    for uid, seen in known.items():
+        example = told[seen.place]
+        numbers = [one.study.patient.identifier.value for one in (seen, example)]
+        if (uid, example.sop_uid) != (seen.study.study_uid, seen.sop_uid) or numbers[0] != numbers[1]:
+            return _Directory(tuple(replace(one, place=None) for one in directory.instances))
+    completed = [
+        replace(one, study=told_by_both(one.study, known[uid].study))
+        if (uid := one.study.study_uid) in known
+        else one
         for one in directory.instances
     ]
-
-
-def _placed(seen: Seen, listed: Listed) -> Instance | None:
-    return None if seen.instance is None else replace(seen.instance, place=listed.place)
+    return replace(directory, instances=tuple(completed))
