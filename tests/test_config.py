@@ -97,6 +97,15 @@ WRONG = [
     ("[[hospital]]\nname = 'A'\nprotocol = 'dicomweb'", 'hospital "A": protocol "dicomweb" needs url'),
     ("[[hospital]]\nname = 'A'\nprotocol = 'folder'", 'hospital "A": protocol "folder" needs directory'),
     (
+        "[[hospital]]\nname = 'A'\nae_title = 'A'\nhost = 'x'\nport = 104\ndirectory = '/cd'",
+        'hospital "A".directory: belongs to protocol "folder"',
+    ),
+    (
+        "[[hospital]]\nname = 'A'\nprotocol = 'dicomweb'\nurl = 'https://x'\ndirectory = '/cd'",
+        'hospital "A".directory: belongs to protocol "folder"',
+    ),
+    (FOLDER + "token_file = 'x'", 'hospital "A".token_file: belongs to protocol "dicomweb"'),
+    (
         "[[hospital]]\nname = 'A'\nprotocol = 'dicomweb'\nurl = 'pacs'",
         'hospital "A".url: has to begin with https:// or http://',
     ),

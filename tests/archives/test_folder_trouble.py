@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from test_folder import NAME, PATIENT, archive_of, found, taken
 
 from folders import CHEST, HEAD, image, save, study, write_disc
-from priorline.archives import folder_files
+from priorline.archives import folder_files, folder_reader
 from priorline.archives.base import Received, Timeouts
 from priorline.archives.folder import FolderArchive
 from priorline.archives.folder_files import DEPTH_MAX
@@ -213,14 +214,19 @@ def test_folders_that_are_nested_too_deep(tmp_path: Path) -> None:
     assert rows_before(archive_of(tmp_path), ArchiveBroken, "nests folders deeper").keys() == {CHEST}
 
 
-def test_a_reading_that_takes_too_long_goes_on_the_next_time(tmp_path: Path) -> None:
-    save(tmp_path, study(CHEST, 9))
-    archive = archive_of(tmp_path, timeouts=Timeouts(query=-1.0))
-    assert rows_before(archive, ArchiveTimedOut, "not read to its end in time") == {}
+def test_a_reading_that_takes_too_long_goes_on_the_next_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path, study(CHEST, 12))
+    # A clock on which every look takes a second.
+    monkeypatch.setattr(folder_reader.time, "monotonic", map(float, count()).__next__)
+    archive = archive_of(tmp_path, timeouts=Timeouts(query=5.0))
+    first = rows_before(archive, ArchiveTimedOut, "not read to its end in time; ask again, which goes on from there")
+    assert first[CHEST].images is None
+    rows_before(archive, ArchiveTimedOut, "not read to its end")
+    assert found(archive)[CHEST].images == 12
 
 
 @LINUX
 def test_names_of_any_bytes_are_read(tmp_path: Path) -> None:
     (file,) = save(tmp_path, study(CHEST, 1))
-    os.rename(os.fsencode(file), os.fsencode(tmp_path) + b"/\xff\xfe\n")
+    file.rename(tmp_path / os.fsdecode(b"\xff\xfe\n"))
     assert len(taken(archive_of(tmp_path), CHEST)[0]) == 1

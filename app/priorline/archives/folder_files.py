@@ -154,7 +154,6 @@ def _root_failure(name: str, problem: OSError) -> ArchiveError:
 def _take(listing: Listing, above: Place, entries: list[os.DirEntry[str]]) -> list[Place]:
     """Note the files among `entries`; the folders come back, the first by name at the end."""
     folders: list[Place] = []
-    listing.is_cut = listing.is_cut or len(entries) > FILES_MAX
     for entry in sorted(entries, key=lambda one: one.name):
         try:
             facts = entry.stat(follow_symlinks=False)
@@ -172,6 +171,7 @@ def _take(listing: Listing, above: Place, entries: list[os.DirEntry[str]]) -> li
                 folders.append(place)
             else:
                 listing.is_too_deep = True
+    listing.is_cut = listing.is_cut or len(entries) > FILES_MAX
     return folders[::-1]
 
 

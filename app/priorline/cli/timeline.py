@@ -63,10 +63,11 @@ def run_timeline(settings: Settings, launch: Launch, *, as_json: bool) -> int:
         for report in coverage.reports:
             if report.message:
                 say(f"{report.hospital}: {report.message}")
+    is_whole = imported is None or not imported.problem
     if imported and imported.problem:
         say(f"{FOLDER}: {imported.problem}")
     if coverage.complete:
-        return PARTLY if imported and imported.problem else OK
+        return OK if is_whole else PARTLY
     answered = (HospitalState.ANSWERED, HospitalState.NONE)
     return PARTLY if any(report.state in answered for report in coverage.reports) else NOTHING
 
