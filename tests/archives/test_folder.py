@@ -25,6 +25,7 @@ from priorline.archives.folder_reader import FolderReader
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import StudyAnswer
 from priorline.errors import UsageError
+from priorline.work.hospitals import start_thread
 
 NAME = "Disc"
 PATIENT = Patient(Identifier(WHO["PatientID"]))
@@ -32,7 +33,7 @@ LINUX = pytest.mark.skipif(os.name != "posix", reason="only on Linux")
 
 
 def archive_of(folder: Path, **more: object) -> FolderArchive:
-    return FolderArchive(Folder(NAME, folder, **more))  # type: ignore[arg-type]
+    return FolderArchive(Folder(NAME, folder, **more), start_thread)  # type: ignore[arg-type]
 
 
 def found(archive: FolderArchive, patient: Patient = PATIENT) -> dict[str, StudyAnswer]:

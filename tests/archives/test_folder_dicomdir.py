@@ -259,7 +259,8 @@ opened = []
 root = str(Path(sys.argv[1]).resolve())
 from priorline.archives.folder import Folder, FolderArchive
 from priorline.domain.patient import Identifier, Patient
-archive = FolderArchive(Folder("Disc", Path(root)))
+from priorline.work.hospitals import start_thread
+archive = FolderArchive(Folder("Disc", Path(root)), start_thread)
 def hook(event, arguments):
     if event in ("open", "os.listdir", "os.scandir") and not isinstance(arguments[0], int):
         opened.append(str(arguments[0]))

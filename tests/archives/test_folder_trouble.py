@@ -3,9 +3,12 @@
 import errno
 import os
 import shutil
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +19,8 @@ from priorline.archives import folder_files, folder_reader
 from priorline.archives.base import Received, Timeouts
 from priorline.archives.folder import FolderArchive
 from priorline.archives.folder_files import DEPTH_MAX
+from priorline.archives.folder_reader import FolderReader
+from priorline.archives.folder_watch import READINGS_MAX
 from priorline.domain.study import StudyAnswer
 from priorline.errors import ArchiveBroken, ArchiveError, ArchiveRefused, ArchiveTimedOut, ArchiveUnreachable
 
@@ -217,7 +222,7 @@ def test_folders_that_are_nested_too_deep(tmp_path: Path) -> None:
 def test_a_reading_that_takes_too_long_goes_on_the_next_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(tmp_path, study(CHEST, 12))
     # A clock on which every look takes a second.
-    monkeypatch.setattr(folder_reader.time, "monotonic", map(float, count()).__next__)
+    monkeypatch.setattr(folder_reader, "time", SimpleNamespace(monotonic=map(float, count()).__next__))
     archive = archive_of(tmp_path, timeouts=Timeouts(query=5.0))
     first = rows_before(archive, ArchiveTimedOut, "not read to its end in time; ask again, which goes on from there")
     assert first[CHEST].images is None
@@ -230,3 +235,73 @@ def test_names_of_any_bytes_are_read(tmp_path: Path) -> None:
     (file,) = save(tmp_path, study(CHEST, 1))
     file.rename(tmp_path / os.fsdecode(b"\xff\xfe\n"))
     assert len(taken(archive_of(tmp_path), CHEST)[0]) == 1
+
+
+# --- a drive that hangs
+
+
+class Hanging:
+    """A file system call that waits until it is let go, but for the thread of the test itself."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        self.let_go, self.called = threading.Event(), threading.Event()
+        self._real = getattr(os, name)
+        monkeypatch.setattr(folder_files.os, name, self)
+
+    def __call__(self, *arguments: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread():
+            self.called.set()
+            assert self.let_go.wait(30)
+        return self._real(*arguments)
+
+
+@pytest.fixture(params=["scandir", "open"])
+def hanging(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hanging]:
+    found_hanging = Hanging(monkeypatch, request.param)
+    yield found_hanging
+    found_hanging.let_go.set()
+
+
+QUICK = Timeouts(query=0.1, progress=0.1)
+
+
+def test_a_drive_that_hangs_is_said(tmp_path: Path, hanging: Hanging) -> None:
+    save(tmp_path, study(CHEST))
+    for call in CALLS[1:]:
+        with pytest.raises(ArchiveTimedOut, match="does not answer: check the drive, or the network"):
+            call(archive_of(tmp_path, timeouts=QUICK))
+
+
+def test_a_drive_that_hangs_costs_no_more_than_eight_threads(tmp_path: Path, hanging: Hanging) -> None:
+    save(tmp_path, study(CHEST))
+    archive = archive_of(tmp_path, timeouts=QUICK)
+    before = threading.active_count()
+    for _ in range(READINGS_MAX + 3):
+        with pytest.raises(ArchiveTimedOut):
+            found(archive)
+    assert threading.active_count() - before == READINGS_MAX
+    hanging.let_go.set()
+    until(lambda: threading.active_count() == before)
+    assert found(archive).keys() == {CHEST}
+
+
+def test_nobody_waits_for_a_drive_that_hangs_after_a_cancel(tmp_path: Path, hanging: Hanging) -> None:
+    save(tmp_path, study(CHEST))
+    archive = archive_of(tmp_path, timeouts=Timeouts(query=600))
+    assert archive.find_studies(PATIENT, lambda _rows: None, hanging.called.is_set).cancelled
+
+
+def test_a_fault_of_ours_is_no_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path, study(CHEST))
+    monkeypatch.setattr(FolderReader, "_look", lambda _self, _listed: 1 // 0)
+    monkeypatch.setattr(threading, "excepthook", lambda _told: None)
+    with pytest.raises(RuntimeError, match="reading the folder failed"):
+        found(archive_of(tmp_path))
+
+
+def until(happened: Callable[[], bool]) -> None:
+    """Wait for something, for ten seconds at most."""
+    end = time.monotonic() + 10
+    while not happened() and time.monotonic() < end:
+        threading.Event().wait(0.01)
+    assert happened()

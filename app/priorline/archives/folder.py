@@ -1,7 +1,8 @@
 """The door to a folder: a CD, DVD, stick or directory with DICOM files, behind the `Archive` protocol."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Generator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from priorline.archives.dicom_find import exact_key, is_of_number, uid_key
 from priorline.archives.folder_files import probe
 from priorline.archives.folder_index import Index
 from priorline.archives.folder_reader import FolderReader
-from priorline.archives.folder_retrieve import retrieve
+from priorline.archives.folder_retrieve import hand_over, read_all
+from priorline.archives.folder_watch import FolderWatch
 from priorline.domain.patient import Patient
 from priorline.domain.study import SeriesAnswer, StudyAnswer
 
@@ -30,10 +32,14 @@ class Folder:
 
 
 class FolderArchive:
-    """A folder as an `Archive`; what its files are is remembered while it lives. Calls may run in parallel."""
+    """A folder as an `Archive`; what its files are is remembered while it lives. Calls may run in parallel.
 
-    def __init__(self, folder: Folder) -> None:
+    `start` runs something in a thread of its own: what reads is not what waits, as a drive may hang.
+    """
+
+    def __init__(self, folder: Folder, start: Callable[[Callable[[], None]], object]) -> None:
         self.folder = folder
+        self._watch = FolderWatch(folder.name, start)
         self._reader = FolderReader(folder.name, folder.directory, folder.patient_id_issuer, folder.timeouts.query)
 
     @property
@@ -44,7 +50,7 @@ class FolderArchive:
     def echo(self) -> float:
         """Look whether the folder can be read; milliseconds that it took."""
         began = time.monotonic()
-        probe(self.name, self.folder.directory)
+        list(self._watch.through(self._probed(), self.folder.timeouts.progress, lambda: False))
         return (time.monotonic() - began) * 1000
 
     def accepts_get(self) -> bool:
@@ -67,14 +73,17 @@ class FolderArchive:
         """
         exact_key(patient.identifier.value)
         told: dict[StudyAnswer, None] = {}
-        for index in self._reader.read(cancelled):
-            found = [row for row in index.studies() if is_of_number(row.patient, patient.identifier)]
-            new = [row for row in found[: self.folder.rows_max] if row not in told]
-            if cancelled():
-                return FindSummary(len(told), cancelled=True)
-            if new:
-                told.update(dict.fromkeys(new))
-                on_rows(new)
+        found: list[StudyAnswer] = []
+        index = Index(())
+        with closing(self._indexes(cancelled)) as indexes:
+            for index in indexes:
+                found = [row for row in index.studies() if is_of_number(row.patient, patient.identifier)]
+                new = [row for row in found[: self.folder.rows_max] if row not in told]
+                if new and not cancelled():
+                    told.update(dict.fromkeys(new))
+                    on_rows(new)
+        if cancelled():
+            return FindSummary(len(told), cancelled=True)
         if index.problem:
             raise index.problem
         return FindSummary(min(len(found), self.folder.rows_max), cut=len(found) > self.folder.rows_max)
@@ -114,7 +123,9 @@ class FolderArchive:
         """Read the files of a study or series; `sop_classes` are not negotiated here."""
         index = self._index_with(study_uid)
         wanted = [one for one in index.instances(study_uid) if series_uid in (None, one.series.series_uid)]
-        summary = retrieve(self.name, self.folder.directory, wanted, on_instance, cancelled)
+        pieces = read_all(self.name, self.folder.directory, wanted)
+        with closing(self._watch.through(pieces, self.folder.timeouts.progress, cancelled)) as arriving:
+            summary = hand_over(arriving, on_instance, cancelled)
         told = (summary.message, str(index.problem or ""))
         return replace(summary, message=" ".join(filter(None, told)))
 
@@ -126,6 +137,14 @@ class FolderArchive:
             raise index.problem
         return index
 
+    def _probed(self) -> Generator[None, None, None]:
+        probe(self.name, self.folder.directory)
+        yield
+
     def _whole(self) -> Index:
-        *_, whole = self._reader.read()
-        return whole
+        return list(self._indexes(lambda: False))[-1]
+
+    def _indexes(self, cancelled: Callable[[], bool]) -> Generator[Index, None, None]:
+        # A reading looks at the clock itself; it is waited for as long as one more file may take.
+        seconds = self.folder.timeouts.query + self.folder.timeouts.progress
+        return self._watch.through(self._reader.read(cancelled), seconds, cancelled)

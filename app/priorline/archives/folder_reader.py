@@ -6,7 +6,7 @@ viewer on the disc go by their extension and are not opened, as a disc is slow t
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -55,7 +55,7 @@ class FolderReader:
         self._directory: tuple[Listed, tuple[Entry, ...]] | None = None
         self._shared: dict[StudyAnswer | SeriesAnswer, StudyAnswer | SeriesAnswer] = {}
 
-    def read(self, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Index]:
+    def read(self, cancelled: Callable[[], bool] = lambda: False) -> Generator[Index, None, None]:
         """The index as far as the DICOMDIR tells it, where there is one, and then the whole.
 
         Raises ArchiveError where the folder itself cannot be read; what is wrong in it is the index's `problem`.

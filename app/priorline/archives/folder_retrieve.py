@@ -4,8 +4,10 @@ Preamble and file meta information stay behind (PS3.10 7.1): a program that hide
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
+from os import SEEK_END
 from pathlib import Path
 
 from priorline.archives.base import Received, RetrieveSummary
@@ -13,8 +15,8 @@ from priorline.archives.folder_files import open_file, probe
 from priorline.archives.folder_head import Damaged, file_head
 from priorline.archives.folder_index import Instance
 
-# No more comes of one read on some systems.
-INSTANCE_MAX = 0x7FFF0000
+INSTANCE_MAX = (1 << 31) - 1
+PIECE = 1 << 23
 # In the words of PS3.4 C.4.3.1.4.
 SUCCESS, SOME_FAILED, CANCELLED = 0, 0xB000, 0xFE00
 
@@ -28,55 +30,68 @@ class Trouble(StrEnum):
     TOO_LARGE = "Larger than is taken (2 GiB)"
 
 
-def retrieve(
-    name: str,
-    root: Path,
-    wanted: Iterable[Instance],
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """An object that cannot be handed over, by its SOP Instance UID."""
+
+    sop_uid: str
+    trouble: Trouble
+
+
+def hand_over(
+    found: Iterable[Received | Lacking | None],
     on_instance: Callable[[Received], None],
     cancelled: Callable[[], bool],
 ) -> RetrieveSummary:
-    """Hand over what is `wanted`; what cannot be is counted and told in `message`.
-
-    Raises ArchiveError where the folder is gone.
-    """
-    received, troubles, is_cancelled = set[str](), dict[str, Trouble](), False
-    for instance in wanted:
-        is_cancelled = cancelled()
-        if is_cancelled:
+    """Hand over what `read_all` brings; what cannot be is counted, and told in `message`."""
+    received, troubles = set[str](), dict[str, Trouble]()
+    for one in found:
+        if cancelled():
             break
-        found = _read(root, instance)
-        if isinstance(found, Received):
-            on_instance(found)
-            received.add(instance.sop_uid)
-            continue
-        if found is Trouble.UNREADABLE:
-            # A disc that was taken out is said as that.
-            probe(name, root)
-        troubles[instance.sop_uid] = found
+        if isinstance(one, Received):
+            on_instance(one)
+            received.add(one.sop_instance_uid)
+        elif one is not None:
+            troubles[one.sop_uid] = one.trouble
     # Of an object that lies in two files one is enough.
     counts = Counter(trouble for uid, trouble in troubles.items() if uid not in received)
-    failed = counts.total()
+    failed, is_cancelled = counts.total(), cancelled()
     status = CANCELLED if is_cancelled else SOME_FAILED if failed else SUCCESS
     message = " ".join(f"{trouble}: {count} images." for trouble, count in counts.items())
     return RetrieveSummary(len(received), failed, 0, 0, status, len(received), is_cancelled, message)
 
 
-def _read(root: Path, instance: Instance) -> Received | Trouble:
+def read_all(name: str, root: Path, wanted: Iterable[Instance]) -> Generator[Received | Lacking | None, None, None]:
+    """The objects that are `wanted`, and those that are lacking; None while one is being read.
+
+    Raises ArchiveError where the folder is gone.
+    """
+    for instance in wanted:
+        try:
+            yield from _read(root, instance)
+        except OSError:
+            # A disc that was taken out is said as that.
+            probe(name, root)
+            yield Lacking(instance.sop_uid, Trouble.UNREADABLE)
+        except Damaged:
+            yield Lacking(instance.sop_uid, Trouble.NOT_DICOM)
+
+
+def _read(root: Path, instance: Instance) -> Iterator[Received | Lacking | None]:
     """The object under the UIDs by which it is listed; that it is another one is found out on arrival."""
     if instance.place is None:
-        return Trouble.NO_FILE
-    try:
-        with open_file(root, instance.place) as stream:
-            head = file_head(stream)
-            if head is None:
-                return Trouble.NOT_DICOM
-            size = stream.seek(0, 2)
-            if size > INSTANCE_MAX:
-                return Trouble.TOO_LARGE
-            stream.seek(head.start)
-            dataset = stream.read(size - head.start)
-    except OSError:
-        return Trouble.UNREADABLE
-    except Damaged:
-        return Trouble.NOT_DICOM
-    return Received(instance.sop_class, instance.sop_uid, head.transfer_syntax, dataset)
+        yield Lacking(instance.sop_uid, Trouble.NO_FILE)
+        return
+    with open_file(root, instance.place) as stream:
+        head = file_head(stream)
+        if head is None:
+            raise Damaged
+        if stream.seek(0, SEEK_END) > INSTANCE_MAX:
+            yield Lacking(instance.sop_uid, Trouble.TOO_LARGE)
+            return
+        stream.seek(head.start)
+        pieces = []
+        while piece := stream.read(PIECE):
+            pieces.append(piece)
+            yield None
+    yield Received(instance.sop_class, instance.sop_uid, head.transfer_syntax, b"".join(pieces))

@@ -63,11 +63,11 @@ def run_timeline(settings: Settings, launch: Launch, *, as_json: bool) -> int:
         for report in coverage.reports:
             if report.message:
                 say(f"{report.hospital}: {report.message}")
-    is_whole = imported is None or not imported.problem
-    if imported and imported.problem:
-        say(f"{FOLDER}: {imported.problem}")
+    problem = imported.problem if imported else ""
+    if problem:
+        say(f"{FOLDER}: {problem}")
     if coverage.complete:
-        return OK if is_whole else PARTLY
+        return PARTLY if problem else OK
     answered = (HospitalState.ANSWERED, HospitalState.NONE)
     return PARTLY if any(report.state in answered for report in coverage.reports) else NOTHING
 

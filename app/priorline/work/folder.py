@@ -10,6 +10,7 @@ from priorline.cache.store import Store
 from priorline.domain.study import FetchState, StudyAnswer
 from priorline.errors import EnvironmentFault, UsageError
 from priorline.work.fetch import StudyFetch
+from priorline.work.hospitals import start_thread
 
 FOLDER = "Folder"
 SECONDS_MAX = 600.0
@@ -31,7 +32,7 @@ def read_folder(store: Store, directory: Path, trail: AuditTrail) -> Imported:
     """
     if not directory.is_dir():
         raise UsageError(f"{directory} is not a folder.")
-    archive = FolderArchive(Folder(FOLDER, directory, timeouts=Timeouts(query=SECONDS_MAX)))
+    archive = FolderArchive(Folder(FOLDER, directory, timeouts=Timeouts(query=SECONDS_MAX)), start_thread)
     rows = archive.studies()
     studies = {row.study_uid for row in rows}
     if not rows:

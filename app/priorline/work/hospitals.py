@@ -94,12 +94,15 @@ def _storage_scp(ours: Workstation, trail: AuditTrail) -> StorageScp:
         facts = asdict(alert)
         trail.record(AuditEvent.SECURITY_ALERT, study=facts.pop("study_uid"), **facts)
 
-    return StorageScp(ours.ae_title, ours.port, _start_thread, on_alert, ours.address)
+    return StorageScp(ours.ae_title, ours.port, start_thread, on_alert, ours.address)
 
 
-def _start_thread(run: Callable[[], None]) -> Callable[[float], None]:
-    # Dies with the process: an archive that hangs must not keep it.
-    thread = threading.Thread(target=run, name="storage", daemon=True)
+def start_thread(run: Callable[[], None]) -> Callable[[float], None]:
+    """Run in a thread of its own; what comes back waits for its end, for so many seconds at most.
+
+    It dies with the process: an archive that hangs must not keep it.
+    """
+    thread = threading.Thread(target=run, name="archive", daemon=True)
     thread.start()
     return thread.join
 
@@ -122,7 +125,8 @@ def _folder_archive(settings: HospitalSettings) -> Archive:
             directory=Path(settings.directory).expanduser(),
             patient_id_issuer=settings.patient_id_issuer,
             timeouts=_timeouts(settings),
-        )
+        ),
+        start_thread,
     )
 
 
