@@ -129,9 +129,10 @@ def cut(file: Path, size: int) -> None:
     os.truncate(file, size)
 
 
-def test_a_file_that_is_cut_in_its_head_leaves_nothing_certain(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [700, 728], ids=["within an element", "between two"])
+def test_a_file_that_is_cut_in_its_head_leaves_nothing_certain(tmp_path: Path, size: int) -> None:
     files = save(tmp_path, study(CHEST))
-    cut(files[0], 700)
+    cut(files[0], size)
     archive = archive_of(tmp_path)
     rows = rows_before(archive, ArchiveBroken, "1 files that cannot be read, so that nobody knows whose they are")
     # How many images there should be is not known, so no fetch is ever complete.

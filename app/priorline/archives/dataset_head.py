@@ -17,22 +17,14 @@ def read_head(encoded: bytes, transfer_syntax: UID, last: str) -> Row | None:
 
     The first MiB is looked at, of a deflated dataset (PS3.5 A.5) inflated, so that no dataset takes long.
     """
+    implicit = transfer_syntax.is_implicit_VR
     try:
         head = inflated(encoded) if transfer_syntax.is_deflated else encoded
-    except zlib.error:
+        return Row(elements(head[:HEAD_MAX], implicit=implicit, last=tag_for_keyword(last) or 0), implicit=implicit)
+    except (struct.error, zlib.error):
         return None
-    return head_row(head, last, implicit=transfer_syntax.is_implicit_VR)
 
 
 def inflated(encoded: bytes) -> bytes:
     """The first MiB of a deflated dataset; raises zlib.error where it is damaged."""
     return zlib.decompressobj(-zlib.MAX_WBITS).decompress(encoded, HEAD_MAX)
-
-
-def head_row(encoded: bytes, last: str, *, implicit: bool, big: bool = False) -> Row | None:
-    """As `read_head`, of a dataset that is not deflated."""
-    try:
-        found = elements(encoded[:HEAD_MAX], implicit=implicit, big=big, last=tag_for_keyword(last) or 0)
-    except struct.error:
-        return None
-    return Row(found, implicit=implicit, big=big)

@@ -4,6 +4,7 @@ With or without preamble and file meta information (PS3.10 7.1), and with file m
 element shows goes before what is declared.
 """
 
+import struct
 import zlib
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -17,21 +18,19 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import VR
 
-from priorline.archives.dataset_head import HEAD_MAX, head_row, inflated
-from priorline.archives.encoded import LONG_VRS
+from priorline.archives.dataset_head import HEAD_MAX, inflated
+from priorline.archives.encoded import LONG_VRS, spans
 from priorline.archives.translate import Row
 
 PREAMBLE = 128
 FIRST_READ = 1 << 16
-# One element.
-SHORTEST = 8
 VRS = LONG_VRS | {vr.value.encode() for vr in VR}
 BEGINNINGS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
 UNCOMPRESSED = ("", ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
-# Laterality (0020,0060), the last element that says what an object is.
-LAST = "Laterality"
-# Before the records of a DICOMDIR, of which there may be many MiB.
-LAST_OF_DICOMDIR = "FileSetID"
+# Laterality, the last element that says what an object is.
+LAST = 0x00200060
+# File-set ID: before the records of a DICOMDIR, of which there may be many MiB.
+LAST_OF_DICOMDIR = 0x00041130
 
 
 class Damaged(ValueError):
@@ -40,12 +39,16 @@ class Damaged(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class FileHead:
-    """Where the dataset of a file begins, its transfer syntax in truth, and what file meta and dataset say."""
+    """Where the dataset of a file begins, its transfer syntax in truth, and what file meta and dataset say.
+
+    `is_all` where nothing follows: an object goes on after what says whose it is, unless it was cut.
+    """
 
     start: int
     transfer_syntax: str
     meta: Row
     row: Row
+    is_all: bool
 
 
 def file_head(stream: BinaryIO) -> FileHead | None:
@@ -60,10 +63,12 @@ def file_head(stream: BinaryIO) -> FileHead | None:
     found = _head(content, start)
     if found is None and len(content) == FIRST_READ:
         found = _head(content + stream.read(HEAD_MAX), start)
-    if found is None and start:
-        raise Damaged
-    # Without DICM it is hardly DICOM: other files also begin with such bytes.
-    return found
+    if start:
+        if found is None:
+            raise Damaged
+        return found
+    # Other files begin with such bytes too, but do not go on like that.
+    return None if found is None or found.is_all else found
 
 
 def _head(content: bytes, at: int) -> FileHead | None:
@@ -78,10 +83,17 @@ def _head(content: bytes, at: int) -> FileHead | None:
             return None
     implicit, big = _coding(dataset)
     is_directory = meta.uid("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage
-    row = head_row(dataset, LAST_OF_DICOMDIR if is_directory else LAST, implicit=implicit, big=big)
-    if row is None or len(dataset) < SHORTEST:
+    found, end = dict[int, bytes](), 0
+    try:
+        last = LAST_OF_DICOMDIR if is_directory else LAST
+        for tag, begin, end in spans(dataset, implicit=implicit, big=big, last=last):
+            found.setdefault(tag, dataset[begin:end])
+    except struct.error:
         return None
-    return FileHead(start, _syntax(declared, implicit, big), meta, row)
+    if not found:
+        return None
+    row = Row(found, implicit=implicit, big=big)
+    return FileHead(start, _syntax(declared, implicit, big), meta, row, end >= len(dataset))
 
 
 def _file_meta(content: bytes, at: int) -> tuple[Row, int]:

@@ -134,7 +134,10 @@ class FolderReader:
                 head = file_head(stream)
         except (OSError, Damaged):
             return Seen(is_bad=True)
-        return Seen(self._instance(head, listed.place) if head else None)
+        if head is None:
+            return Seen()
+        instance = self._instance(head, listed.place)
+        return Seen(instance, is_bad=instance is None and head.is_all)
 
     def _instance(self, head: FileHead, place: Place) -> Instance | None:
         """The instance in a file; None where it is no patient's."""
