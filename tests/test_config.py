@@ -104,7 +104,6 @@ WRONG = [
         "[[hospital]]\nname = 'A'\nprotocol = 'dicomweb'\nurl = 'https://x'\ndirectory = '/cd'",
         'hospital "A".directory: belongs to protocol "folder"',
     ),
-    (FOLDER + "token_file = 'x'", 'hospital "A".token_file: belongs to protocol "dicomweb"'),
     (
         "[[hospital]]\nname = 'A'\nprotocol = 'dicomweb'\nurl = 'pacs'",
         'hospital "A".url: has to begin with https:// or http://',

@@ -92,9 +92,12 @@ def test_one_line_over_both(south: DicomPeer, disc: Path, tmp_path: Path) -> Non
     )
 
 
-def test_a_study_is_fetched_and_given_back_as_it_was(
+def test_a_study_is_fetched_and_given_back_as_it_was_without_what_hides_in_preambles(
     south: DicomPeer, disc: Path, tmp_path: Path, files: Files
 ) -> None:
+    for file in disc.rglob("IM*"):
+        if file.is_file():
+            file.write_bytes(b"MZ" + b"\xcc" * 126 + file.read_bytes()[128:])
     program = both(tmp_path, south, disc)
     answer = program("fetch", CT, "--json")
     (fetched,) = answer.json["studies"]
@@ -104,6 +107,7 @@ def test_a_study_is_fetched_and_given_back_as_it_was(
     stored = {str(dcmread(file).SOPInstanceUID): file for file in disc.rglob("IM*") if file.is_file()}
     assert_same_objects(tmp_path / "out", stored)
     assert stored.keys() == files[CT].keys()
+    assert [file.read_bytes()[:128] for file in (tmp_path / "out").iterdir()] == [bytes(128)] * CT_SLICES
 
 
 def test_without_the_disc_the_line_is_not_complete(south: DicomPeer, disc: Path, tmp_path: Path) -> None:
