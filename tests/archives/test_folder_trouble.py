@@ -134,13 +134,27 @@ def test_a_file_that_is_cut_in_its_head_leaves_nothing_certain(tmp_path: Path, s
     files = save(tmp_path, study(CHEST))
     cut(files[0], size)
     archive = archive_of(tmp_path)
-    rows = rows_before(archive, ArchiveBroken, "1 files that cannot be read, so that nobody knows whose they are")
+    rows = rows_before(archive, ArchiveBroken, "1 files that cannot be read, so that nobody knows what they are of")
     # How many images there should be is not known, so no fetch is ever complete.
     assert (rows[CHEST].images, archive.list_instances(CHEST)) == (None, None)
     assert [one.images for one in archive.list_series(CHEST)] == [None, None]
     received, summary = taken(archive, CHEST)
     assert len(received) == 3
     assert "1 files that cannot be read" in summary.message
+
+
+@pytest.mark.parametrize(("tag", "is_said"), [("PatientID", False), ("StudyInstanceUID", True)])
+def test_an_object_without_a_study_is_said_where_it_is_somebodys(tmp_path: Path, tag: str, is_said: bool) -> None:
+    dataset = image(CHEST, 0)
+    dataset.StudyInstanceUID = ""
+    if tag == "PatientID":
+        # As a colour palette or a hanging protocol, which are of nobody.
+        dataset.PatientID = dataset.PatientName = ""
+    save(tmp_path, [dataset])
+    if is_said:
+        rows_before(archive_of(tmp_path), ArchiveBroken, "nobody knows what they are of")
+    else:
+        assert found(archive_of(tmp_path)) == {}
 
 
 def test_a_file_that_is_cut_in_its_pixels_is_handed_over_as_it_is(tmp_path: Path) -> None:

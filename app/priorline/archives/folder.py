@@ -40,6 +40,8 @@ class FolderArchive:
     def __init__(self, folder: Folder, start: Callable[[Callable[[], None]], object]) -> None:
         self.folder = folder
         self._watch = FolderWatch(folder.name, start)
+        # A reading looks at the clock itself; drives try for long to read what is scratched.
+        self._patience = folder.timeouts.query + folder.timeouts.progress
         self._reader = FolderReader(folder.name, folder.directory, folder.patient_id_issuer, folder.timeouts.query)
 
     @property
@@ -50,7 +52,7 @@ class FolderArchive:
     def echo(self) -> float:
         """Look whether the folder can be read; milliseconds that it took."""
         began = time.monotonic()
-        list(self._watch.through(self._probed(), self.folder.timeouts.progress, lambda: False))
+        list(self._watch.through(self._probed(), self._patience, lambda: False))
         return (time.monotonic() - began) * 1000
 
     def accepts_get(self) -> bool:
@@ -124,7 +126,7 @@ class FolderArchive:
         index = self._index_with(study_uid)
         wanted = [one for one in index.instances(study_uid) if series_uid in (None, one.series.series_uid)]
         pieces = read_all(self.name, self.folder.directory, wanted)
-        with closing(self._watch.through(pieces, self.folder.timeouts.progress, cancelled)) as arriving:
+        with closing(self._watch.through(pieces, self._patience, cancelled)) as arriving:
             summary = hand_over(arriving, on_instance, cancelled)
         told = (summary.message, str(index.problem or ""))
         return replace(summary, message=" ".join(filter(None, told)))
@@ -145,6 +147,4 @@ class FolderArchive:
         return list(self._indexes(lambda: False))[-1]
 
     def _indexes(self, cancelled: Callable[[], bool]) -> Generator[Index, None, None]:
-        # A reading looks at the clock itself; it is waited for as long as one more file may take.
-        seconds = self.folder.timeouts.query + self.folder.timeouts.progress
-        return self._watch.through(self._reader.read(cancelled), seconds, cancelled)
+        return self._watch.through(self._reader.read(cancelled), self._patience, cancelled)

@@ -84,7 +84,7 @@ class FolderReader:
         if not bad:
             return None
         return ArchiveBroken(
-            f"{self._name} has {bad} files that cannot be read, so that nobody knows whose they are; copy it again."
+            f"{self._name} has {bad} files that cannot be read, so that nobody knows what they are of; copy it again."
         )
 
     def _read_directory(self, listing: Listing) -> _Directory:
@@ -137,7 +137,8 @@ class FolderReader:
         if head is None:
             return Seen()
         instance = self._instance(head, listed.place)
-        return Seen(instance, is_bad=instance is None and head.is_all)
+        names_somebody = head.row.text("PatientID") or head.row.text("PatientName")
+        return Seen(instance, is_bad=instance is None and (head.is_all or bool(names_somebody)))
 
     def _instance(self, head: FileHead, place: Place) -> Instance | None:
         """The instance in a file; None where it is no patient's."""
