@@ -97,6 +97,14 @@ WRONG = [
     ("[[hospital]]\nname = 'A'\nprotocol = 'dicomweb'", 'hospital "A": protocol "dicomweb" needs url'),
     ("[[hospital]]\nname = 'A'\nprotocol = 'folder'", 'hospital "A": protocol "folder" needs directory'),
     (
+        "[[hospital]]\nname = 'A'\nae_title = 'A'\nhost = 'x'\nport = 104\ndirectory = '/cd'",
+        'hospital "A".directory: belongs to protocol "folder"',
+    ),
+    (
+        "[[hospital]]\nname = 'A'\nprotocol = 'dicomweb'\nurl = 'https://x'\ndirectory = '/cd'",
+        'hospital "A".directory: belongs to protocol "folder"',
+    ),
+    (
         "[[hospital]]\nname = 'A'\nprotocol = 'dicomweb'\nurl = 'pacs'",
         'hospital "A".url: has to begin with https:// or http://',
     ),

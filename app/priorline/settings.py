@@ -153,6 +153,8 @@ class HospitalSettings(Section, frozen=True):
         missing = [key for key in needed[self.protocol] if not getattr(self, key)]
         if missing:
             raise ValueError(f'protocol "{self.protocol}" needs {" and ".join(missing)}')
+        if self.directory and self.protocol != "folder":
+            raise ValueError('directory: belongs to protocol "folder"')
         if self.protocol == "dicomweb":
             _check_url(self.url)
             if self.tls.wanted and not self.encrypted:

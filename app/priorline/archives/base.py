@@ -88,7 +88,8 @@ class SecurityAlert:
 class RetrieveSummary:
     """How a retrieval ended, in the archive's own counts (PS3.4 C.4.3.1) beside what was `received` here.
 
-    Never proof of completeness: that is decided by comparing instances. `status` is the final status.
+    Never proof of completeness: that is decided by comparing instances. `status` is the final status; `message` is
+    for the user, where something did not come.
     """
 
     completed: int
@@ -98,6 +99,7 @@ class RetrieveSummary:
     status: int
     received: int = 0
     cancelled: bool = False
+    message: str = ""
 
 
 Listed = dict[str, list[str]]

@@ -6,7 +6,8 @@ import zlib
 from pydicom.datadict import tag_for_keyword
 from pydicom.uid import UID
 
-from priorline.archives.translate import Row, elements
+from priorline.archives.encoded import elements
+from priorline.archives.translate import Row
 
 HEAD_MAX = 1 << 20
 
@@ -18,11 +19,12 @@ def read_head(encoded: bytes, transfer_syntax: UID, last: str) -> Row | None:
     """
     implicit = transfer_syntax.is_implicit_VR
     try:
-        head = (
-            zlib.decompressobj(-zlib.MAX_WBITS).decompress(encoded, HEAD_MAX)
-            if transfer_syntax.is_deflated
-            else encoded[:HEAD_MAX]
-        )
-        return Row(elements(head, implicit=implicit, last=tag_for_keyword(last) or 0), implicit=implicit)
+        head = inflated(encoded) if transfer_syntax.is_deflated else encoded
+        return Row(elements(head[:HEAD_MAX], implicit=implicit, last=tag_for_keyword(last) or 0), implicit=implicit)
     except (struct.error, zlib.error):
         return None
+
+
+def inflated(encoded: bytes) -> bytes:
+    """The first MiB of a deflated dataset; raises zlib.error where it is damaged."""
+    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(encoded, HEAD_MAX)

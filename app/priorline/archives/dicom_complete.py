@@ -98,14 +98,14 @@ def with_series(answer: StudyAnswer, rows: Sequence[Row]) -> StudyAnswer:
     return replace(
         answer,
         modalities=answer.modalities or tuple(sorted({row.text("Modality") for row in rows} - {""})),
-        laterality=answer.laterality or _laterality(row.text("Laterality") for row in rows),
+        laterality=answer.laterality or side_of(row.text("Laterality") for row in rows),
         body_part=answer.body_part or next(filter(None, parts), ""),
         series=answer.series or len(rows) or None,
         images=answer.images if answer.images is not None else images,
     )
 
 
-def _laterality(told: Iterable[str]) -> str:
+def side_of(told: Iterable[str]) -> str:
     """The side of a study from those of its series: "B" where they are of both."""
     sides = {side for side in told if side in ("L", "R", "B")}
     return next(iter(sides), "") if len(sides) < 2 else "B"

@@ -11,9 +11,10 @@ from priorline.archives.dicom_find import uid_key
 from priorline.archives.dicomweb_connection import Cancelled
 from priorline.archives.dicomweb_http import ask
 from priorline.archives.dicomweb_peer import DicomWebPeer
+from priorline.archives.encoded import elements
 from priorline.archives.incoming import Received, Receiver, put
 from priorline.archives.multipart import Malformed, Part, boundary_of, parts
-from priorline.archives.translate import Row, elements
+from priorline.archives.translate import Row
 from priorline.archives.watch import Watch
 from priorline.errors import ArchiveBroken
 

@@ -16,29 +16,25 @@ from pydicom.charset import python_encoding
 from pydicom.datadict import tag_for_keyword
 from pydicom.uid import UID
 
+from priorline.archives.encoded import elements, items
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import ProcedureCode, SeriesAnswer, StudyAnswer, is_uid
 
 TEXT_MAX = 256
 IDENTIFIER_LENGTH_MAX = 1 << 20
 JOINERS = "\u200c\u200d"
-DELIMITER_GROUP = 0xFFFE
-ITEM = 0xE000
-UNDEFINED_LENGTH = 0xFFFFFFFF
 OTHER_IDS_MAX = 16
 CODES_MAX = 16
 ITEM_TEXTS = ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
-LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
-TAG, SHORT, LONG = struct.Struct("<HH"), struct.Struct("<H"), struct.Struct("<L")
 ESCAPES = re.compile(rb"\x1b[ -/]+[0-~]")
 
 
 class Row:
     """One answer with its values as clean text; `doubtful` once any of them needed a guess at its characters."""
 
-    def __init__(self, elements: dict[int, bytes], *, implicit: bool = True) -> None:
+    def __init__(self, elements: dict[int, bytes], *, implicit: bool = True, big: bool = False) -> None:
         self._elements = elements
-        self._implicit = implicit
+        self._implicit, self._big = implicit, big
         self.doubtful = False
         terms = [term.strip() for term in self._raw("SpecificCharacterSet").decode("ascii", "replace").split("\\")]
         declared = bool("".join(terms))
@@ -96,8 +92,9 @@ class Row:
         """The items of a sequence that can be read, in the character sets of the row."""
         characters = tag_for_keyword("SpecificCharacterSet") or 0
         try:
-            for item in _items(self._raw(keyword), implicit=self._implicit):
-                yield Row({characters: self._raw("SpecificCharacterSet"), **item}, implicit=self._implicit)
+            for item in items(self._raw(keyword), implicit=self._implicit, big=self._big):
+                held = {characters: self._raw("SpecificCharacterSet"), **item}
+                yield Row(held, implicit=self._implicit, big=self._big)
         except struct.error:
             return
 
@@ -164,70 +161,6 @@ def read_row(identifier: BytesIO | None, transfer_syntax: UID) -> Row | None:
         return None
 
 
-def elements(encoded: bytes, *, implicit: bool, last: int = 0xFFFFFFFF) -> dict[int, bytes]:
-    """Raw values by tag at the top level of a little-endian dataset (PS3.5 7.1); a sequence is its encoded items.
-
-    Reads no further than to the tag `last`. Raises struct.error where the dataset ends too early.
-    """
-    found: dict[int, bytes] = {}
-    at = 0
-    while at < len(encoded):
-        group, number = TAG.unpack_from(encoded, at)
-        if group << 16 | number > last:
-            break
-        at, length = _length(encoded, at + 4, implicit or group == DELIMITER_GROUP)
-        end = _end(encoded, at, implicit) if length == UNDEFINED_LENGTH else at + length
-        value = _part(encoded, at, end)
-        at = end
-        if group != DELIMITER_GROUP:
-            found.setdefault(group << 16 | number, value)
-    return found
-
-
-def _end(encoded: bytes, at: int, implicit: bool) -> int:
-    """Where what was opened with an undefined length before `at` ends, its delimiter included."""
-    depth = 1
-    while depth:
-        group, number = TAG.unpack_from(encoded, at)
-        at, length = _length(encoded, at + 4, implicit or group == DELIMITER_GROUP)
-        if length == UNDEFINED_LENGTH:
-            depth += 1
-        elif group == DELIMITER_GROUP:
-            # Delimiters end what was opened; the content of an item of known length is stepped through.
-            depth -= number != ITEM
-        else:
-            at += length
-    return at
-
-
-def _items(encoded: bytes, *, implicit: bool) -> Iterator[dict[int, bytes]]:
-    """The items of a sequence, each as its elements; raises struct.error where they end too early."""
-    at = 0
-    while at < len(encoded):
-        group, number = TAG.unpack_from(encoded, at)
-        at, length = _length(encoded, at + 4, implicit=True)
-        if (group, number) != (DELIMITER_GROUP, ITEM):
-            return
-        end = _end(encoded, at, implicit) if length == UNDEFINED_LENGTH else at + length
-        yield elements(_part(encoded, at, end), implicit=implicit)
-        at = end
-
-
-def _part(encoded: bytes, at: int, end: int) -> bytes:
-    if end > len(encoded):
-        raise struct.error("the dataset ends too early")
-    return encoded[at:end]
-
-
-def _length(encoded: bytes, at: int, implicit: bool) -> tuple[int, int]:
-    """Where the value begins, and its length."""
-    if implicit:
-        return at + 4, LONG.unpack_from(encoded, at)[0]
-    if encoded[at : at + 2] in LONG_VRS:
-        return at + 8, LONG.unpack_from(encoded, at + 4)[0]
-    return at + 4, SHORT.unpack_from(encoded, at + 2)[0]
-
-
 def study_answer(row: Row, hospital: str, issuer: str) -> StudyAnswer | None:
     """A study from a row at STUDY level (PS3.4 C.6.2.1), None without a usable Study Instance UID.
 
@@ -236,14 +169,7 @@ def study_answer(row: Row, hospital: str, issuer: str) -> StudyAnswer | None:
     uid = row.uid("StudyInstanceUID")
     if not uid:
         return None
-    sex = row.text("PatientSex").upper()
-    patient = Patient(
-        Identifier(row.text("PatientID"), row.text("IssuerOfPatientID") or issuer),
-        name=row.text("PatientName"),
-        birth_date=row.day("PatientBirthDate"),
-        sex=sex if sex in ("M", "F", "O") else "",
-        other_ids=_other_ids(row),
-    )
+    patient = patient_of(row, issuer)
     codes = _procedure_codes(row)
     values = {
         "modalities": row.texts("ModalitiesInStudy"),
@@ -262,6 +188,18 @@ def study_answer(row: Row, hospital: str, issuer: str) -> StudyAnswer | None:
         procedure_codes=codes,
         doubtful_text=row.doubtful,
         **values,  # type: ignore[arg-type]
+    )
+
+
+def patient_of(row: Row, issuer: str) -> Patient:
+    """Who a row is about; `issuer` stands in where it does not say who issued the number."""
+    sex = row.text("PatientSex").upper()
+    return Patient(
+        Identifier(row.text("PatientID"), row.text("IssuerOfPatientID") or issuer),
+        name=row.text("PatientName"),
+        birth_date=row.day("PatientBirthDate"),
+        sex=sex if sex in ("M", "F", "O") else "",
+        other_ids=_other_ids(row),
     )
 
 

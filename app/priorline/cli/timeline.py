@@ -12,20 +12,22 @@ from priorline.domain.study import HospitalState, StudyAnswer
 from priorline.domain.timeline import Timeline, TimelineStudy
 from priorline.errors import EnvironmentFault, UsageError
 from priorline.regions import load_region_table
-from priorline.work.folder import read_folder
+from priorline.work.folder import FOLDER, Imported, read_folder
 from priorline.work.hospitals import build_hospitals, local_numbers
 from priorline.work.launch import Launch
 from priorline.work.search import Listener, find_current, search
 from priorline.work.session import open_links, open_store, open_trail
 
 
-def find_timeline(settings: Settings, launch: Launch) -> Timeline:
-    """Ask all hospitals; raises UsageError where there is none, EnvironmentFault where nobody knows the study."""
+def find_timeline(settings: Settings, launch: Launch, current: StudyAnswer | None = None) -> Timeline:
+    """Ask all hospitals; `current` is the current study where it is in a folder.
+
+    Raises UsageError where there is no hospital, EnvironmentFault where nobody knows the study.
+    """
     hospitals = build_hospitals(settings)
     if not hospitals:
         raise UsageError("No hospital is configured; see `priorline config path`.")
     trail = open_trail(settings.state_directory)
-    current = _current(settings, launch)
     if current is None and launch.study and launch.patient() is None:
         current = find_current(hospitals, launch.study, trail)
         if current is None:
@@ -49,8 +51,9 @@ def find_timeline(settings: Settings, launch: Launch) -> Timeline:
 
 
 def run_timeline(settings: Settings, launch: Launch, *, as_json: bool) -> int:
-    """Print the timeline; 0 all answered, 3 some did not, 1 nobody did."""
-    timeline = find_timeline(settings, launch)
+    """Print the timeline; 0 all answered, 3 some did not or the folder is not whole, 1 nobody did."""
+    imported = _imported(settings, launch)
+    timeline = find_timeline(settings, launch, imported.study if imported else None)
     coverage = timeline.coverage()
     if as_json:
         print_json(document(settings, timeline))
@@ -60,8 +63,11 @@ def run_timeline(settings: Settings, launch: Launch, *, as_json: bool) -> int:
         for report in coverage.reports:
             if report.message:
                 say(f"{report.hospital}: {report.message}")
+    problem = imported.problem if imported else ""
+    if problem:
+        say(f"{FOLDER}: {problem}")
     if coverage.complete:
-        return OK
+        return PARTLY if problem else OK
     answered = (HospitalState.ANSWERED, HospitalState.NONE)
     return PARTLY if any(report.state in answered for report in coverage.reports) else NOTHING
 
@@ -167,7 +173,7 @@ def _confirmed(settings: Settings, patient: Patient) -> tuple[PersonLink, ...]:
         return ()
 
 
-def _current(settings: Settings, launch: Launch) -> StudyAnswer | None:
+def _imported(settings: Settings, launch: Launch) -> Imported | None:
     if not launch.folder:
         return None
     with open_store(settings, settings.cache_directory, settings.state_directory) as store:

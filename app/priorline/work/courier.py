@@ -161,7 +161,7 @@ class Courier:
         self.send(PatientKnown(number, patient, numbers, current, self._session.links_of(patient)))
 
     def _read_folder(self, request: ReadFolder) -> None:
-        study = read_folder(self._session.store, Path(request.directory), self._session.trail)
+        study = read_folder(self._session.store, Path(request.directory), self._session.trail).study
         self._tell_patient(request.number, study.patient, study)
         self.send(SearchEnded(request.number))
 

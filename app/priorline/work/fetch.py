@@ -82,13 +82,19 @@ class StudyFetch:
         self._usual_size = 0
         self._retrieval = Retrieval(archive, study.study_uid, self._begin_one, self._arrived, cancelled)
 
-    def run(self, trail: AuditTrail, series_uid: str = "", reason: str = "") -> FetchReport:
-        """Fetch what is missing; `series_uid` limits it to one series."""
+    def run(
+        self,
+        trail: AuditTrail,
+        series_uid: str = "",
+        reason: str = "",
+        event: AuditEvent = AuditEvent.TRANSFERRED,
+    ) -> FetchReport:
+        """Fetch what is missing; `series_uid` limits it to one series, `event` is what goes on record first."""
         started = time.monotonic()
         complete = False
         message = ""
         try:
-            self._write_audit(trail, reason)
+            self._write_audit(trail, reason, event)
             self._wanted = Wanted(self._archive, self._study, series_uid)
             complete = self._fetch(self._wanted)
         except EnvironmentFault as problem:
@@ -97,10 +103,10 @@ class StudyFetch:
             message = self._keep_what_arrived(series_uid) or message
         return self._report(complete, message, time.monotonic() - started)
 
-    def _write_audit(self, trail: AuditTrail, reason: str) -> None:
+    def _write_audit(self, trail: AuditTrail, reason: str, event: AuditEvent) -> None:
         identifier = self._study.patient.identifier
         trail.record(
-            AuditEvent.TRANSFERRED,
+            event,
             reason=reason,
             hospital=self._study.hospital,
             patient_id=identifier.value,
@@ -136,6 +142,7 @@ class StudyFetch:
             self._retrieval.run(wanted, here)
         finally:
             self._progress.failed += self._retrieval.failed
+            self._progress.reasons.update(dict.fromkeys(self._retrieval.messages))
             if self._retrieval.was_cancelled:
                 self._progress.reasons["Stopped."] = None
 

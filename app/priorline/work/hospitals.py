@@ -10,6 +10,7 @@ from priorline.archives.base import Archive, DicomPeer, SecurityAlert, Timeouts
 from priorline.archives.dicom import DicomArchive
 from priorline.archives.dicomweb import DicomWebArchive
 from priorline.archives.dicomweb_peer import DicomWebPeer
+from priorline.archives.folder import Folder, FolderArchive
 from priorline.archives.storage_scp import StorageScp
 from priorline.archives.tls import client_context
 from priorline.audit.trail import AuditEvent, AuditTrail
@@ -93,25 +94,40 @@ def _storage_scp(ours: Workstation, trail: AuditTrail) -> StorageScp:
         facts = asdict(alert)
         trail.record(AuditEvent.SECURITY_ALERT, study=facts.pop("study_uid"), **facts)
 
-    return StorageScp(ours.ae_title, ours.port, _start_thread, on_alert, ours.address)
+    return StorageScp(ours.ae_title, ours.port, start_thread, on_alert, ours.address)
 
 
-def _start_thread(run: Callable[[], None]) -> Callable[[float], None]:
-    # Dies with the process: an archive that hangs must not keep it.
-    thread = threading.Thread(target=run, name="storage", daemon=True)
+def start_thread(run: Callable[[], None]) -> Callable[[float], None]:
+    """Run in a thread of its own; what comes back waits for its end, for so many seconds at most.
+
+    It dies with the process: an archive that hangs must not keep it.
+    """
+    thread = threading.Thread(target=run, name="archive", daemon=True)
     thread.start()
     return thread.join
 
 
 def _hospital(settings: HospitalSettings, own_title: str, scp: StorageScp | None) -> Hospital:
     if settings.protocol == "folder":
-        return Hospital(settings, None, f'Protocol "{settings.protocol}" is not spoken by this version.')
+        return Hospital(settings, _folder_archive(settings))
     try:
         web = settings.protocol == "dicomweb"
         return Hospital(settings, _web_archive(settings) if web else _archive(settings, own_title, scp))
     except ConfigError as problem:
         # Never in clear what was meant to be encrypted.
         return Hospital(settings, None, str(problem))
+
+
+def _folder_archive(settings: HospitalSettings) -> Archive:
+    return FolderArchive(
+        Folder(
+            name=settings.name,
+            directory=Path(settings.directory).expanduser(),
+            patient_id_issuer=settings.patient_id_issuer,
+            timeouts=_timeouts(settings),
+        ),
+        start_thread,
+    )
 
 
 def _web_archive(settings: HospitalSettings) -> Archive:

@@ -29,6 +29,7 @@ class Retrieval:
         self._over = False
         self._problem: ArchiveError | None = None
         self.failed = 0
+        self.messages: list[str] = []
         self.was_cancelled = False
 
     def prefer(self, series_uid: str, sop_uid: str) -> None:
@@ -98,6 +99,8 @@ class Retrieval:
 
     def _note(self, summary: RetrieveSummary) -> None:
         self.failed += summary.failed
+        if summary.message:
+            self.messages.append(summary.message)
         self.was_cancelled = self.was_cancelled or summary.cancelled
 
 
