@@ -132,7 +132,8 @@ def bend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     (tmp_path / "bent" / "sitecustomize.py").write_text(
         start + "".join(f"    {line}\n" for line in code.splitlines())
     )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "bent"))
+    paths = (str(tmp_path / "bent"), os.environ.get("PYTHONPATH", ""))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
 
 
 def is_gone(pid: int) -> bool:
