@@ -285,18 +285,18 @@ def test_rate_and_time_left_are_said_when_they_are_known_in_row_pane_and_foot(
     known.tick()
     look(lambda: row_of(window, study).status == "fetching 1 of 100")
     pane = window.comparison.current.pane
-    assert pane.content.progress == ("1 of 100 images", "1 MB")
+    assert pane.content.progress == ("fetching", "1 of 100 images", "1 MB")
     for number in range(2, 22):
         clock.now += 0.25
         arrive(bridge, fetch, number, 100)
     known.tick()
     look(lambda: row_of(window, study).status == "fetching 21 of 100 · about 20 s")
-    look(lambda: pane.content.progress == ("21 of 100 images", "about 20 s", "4.0 MB/s", "21 MB"))
+    look(lambda: pane.content.progress == ("about 20 s", "21 of 100 images", "4.0 MB/s", "21 MB"))
     assert window.progress.text() == "fetching 1 study · 21 of 100 images · about 20 s · 4.0 MB/s · 21 MB"
     assert "about 20 s" in pane.accessibleName()
     clock.now += 30
     known.tick()
-    look(lambda: pane.content.progress == ("21 of 100 images", "0 kB/s", "21 MB"))
+    look(lambda: pane.content.progress == ("fetching", "21 of 100 images", "0 kB/s", "21 MB"))
 
 
 def test_a_study_behind_another_says_that_it_waits(
@@ -354,6 +354,7 @@ def test_enter_on_the_current_study_fetches_what_is_missing_of_it(
     look(lambda: pane.content.message == "A is away.")
     missing = window.comparison.halves[window.comparison.current].missing
     look(lambda: missing.retry.text() == "Fetch again")
+    assert pane.content.title == "This study did not come"
     window.compare(CT.study_uid)
     assert bridge.count(Fetch) == 2
 

@@ -298,6 +298,8 @@ def test_a_narrow_pane_says_of_progress_what_it_has_room_for() -> None:
     fetching = replace(CONTENT, received=3, progress=("3 of 133 images", "about 20 s", "12 MB/s"))
     assert layout_header(fetching, 900).progress == "3 of 133 images · about 20 s · 12 MB/s"
     assert layout_header(fetching, 420).progress == "3 of 133 images"
+    narrow = layout_header(replace(fetching, progress=("about 20 s", "3 of 133 images")), 360)
+    assert (narrow.progress, narrow.progress_line) == ("about 20 s", 1)
     assert layout_header(fetching, 300).progress == ""
 
 

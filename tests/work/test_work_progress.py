@@ -131,6 +131,9 @@ def test_progress_in_words() -> None:
     assert running.told() == ("214 of 612 images", "about 35 s", "12 MB/s", "48 MB")
     assert FetchProgress(0, 612, ahead=2, rate=3.0).told() == ("0 of 612 images", "waiting behind 2 studies")
     assert FetchProgress(1, 0).told() == ("1 image",)
+    assert running.told_beside_count() == ("about 35 s", "214 of 612 images", "12 MB/s", "48 MB")
+    assert FetchProgress(3, 9, ahead=1).told_beside_count()[0] == "waiting behind 1 study"
+    assert FetchProgress().told_beside_count() == ("fetching",)
     assert FetchProgress().told() == ()
     assert (running.share, FetchProgress(5, 0).share, FetchProgress(5, 4).share) == (214 / 612, 0.0, 1.0)
 

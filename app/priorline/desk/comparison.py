@@ -21,6 +21,7 @@ from priorline.domain.timeline import TimelineStudy
 NO_CURRENT = "No current study was given. Choose one on the line and press Enter."
 NOT_FOUND = "The study that is being read is not on the line so far."
 NO_PRIOR = "Choose a prior on the line and press Enter."
+NOT_FETCHED = "This study did not come"
 NO_PATIENT = "No patient is open."
 LOOK_MILLISECONDS = 200
 """Whoever scrolls tells at most this often where he is."""
@@ -235,11 +236,13 @@ class Comparison(QObject):
             received=here.images if here else 0,
             expected=expected,
             whole=case.is_whole(study),
-            progress=progress.told() if progress else (),
+            progress=progress.told_beside_count() if progress else (),
             message=wording.waiting_at(progress, best.hospital) if progress else "",
         )
         failed = report is not None and report.state is FetchState.FAILED and not content.received
-        return replace(content, state=PaneState.CANNOT_SHOW, message=report.message) if failed and report else content
+        if not failed or report is None:
+            return content
+        return replace(content, state=PaneState.CANNOT_SHOW, title=NOT_FETCHED, message=report.message)
 
     def _lacking(self, study: TimelineStudy, content: PaneContent) -> tuple[str, str]:
         """How much of a study is here and why not the rest, after a retrieval that did not bring all; else empty."""

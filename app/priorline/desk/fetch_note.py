@@ -6,6 +6,8 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QWidget
 from priorline.desk import theme
 from priorline.desk.identity_details import label
 
+NOTHING = "Nothing of this study is here."
+
 
 class FetchNote(QFrame):
     """Shown while there is something to say; `again` carries the study's UID."""
@@ -25,9 +27,12 @@ class FetchNote(QFrame):
         self.hide()
 
     def tell(self, study_uid: str, counted: str, why: str) -> None:
-        """Say why a study is not whole, `counted` being how much of it is here; nothing where there is no `why`."""
+        """Say why a study is not whole, `counted` being how much of it is here; nothing where there is no `why`.
+
+        Where nothing is here the pane itself says why.
+        """
         self._study_uid = study_uid if why else ""
-        self.words.setText(f"{counted}. {why}" if counted else why)
+        self.words.setText(f"{counted}. {why}" if counted else NOTHING)
         self.words.setStyleSheet(f"color: {theme.PARTIAL if counted else theme.TROUBLE};")
         self.retry.setText("Fetch the rest" if counted else "Fetch again")
         self.retry.setAccessibleName("Fetch what is missing" if counted else "Fetch this study again")

@@ -54,14 +54,23 @@ class FetchProgress:
 
     def told(self) -> tuple[str, ...]:
         """Its parts in words, the most needed first: images, time left, rate, amount."""
+        waits = self.waiting or left_words(self.left)
+        return tuple(part for part in (self._images, waits, *self._speed) if part)
+
+    def told_beside_count(self) -> tuple[str, ...]:
+        """The same for where the images are counted already: how long it takes comes first, and there is a word."""
+        waits = self.waiting or left_words(self.left) or "fetching"
+        return tuple(part for part in (waits, self._images, *self._speed) if part)
+
+    @property
+    def _images(self) -> str:
         noun = "image" if (self.expected or self.received) == 1 else "images"
-        parts = (
-            f"{self.counted} {noun}" if self.counted else "",
-            self.waiting or left_words(self.left),
-            "" if self.ahead or self.rate is None else rate_words(self.rate),
-            size_words(self.bytes) if self.bytes else "",
-        )
-        return tuple(part for part in parts if part)
+        return f"{self.counted} {noun}" if self.counted else ""
+
+    @property
+    def _speed(self) -> tuple[str, str]:
+        rate = "" if self.ahead or self.rate is None else rate_words(self.rate)
+        return rate, size_words(self.bytes) if self.bytes else ""
 
 
 class Pace:

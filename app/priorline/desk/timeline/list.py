@@ -13,8 +13,10 @@ from priorline.desk.timeline.rows import TimelineRow
 
 ROW_HEIGHT = 50
 GAP = 4
-SIDE_MOST, STATUS_MOST = 0.58, 0.62
+SIDE_MOST, STATUS_MOST = 0.58, 0.72
 """The shares of a row that place and status may fill together, and the status alone."""
+LEAST_PLACE = 60
+"""With less room, in pixels, nobody would know a hospital's name again."""
 
 
 class TimelineList(QListView):
@@ -121,13 +123,14 @@ class RowDelegate(QStyledItemDelegate):
         used = _put(painter, top, row.written_date, Look(theme.TEXT, bold=True))
         _put(painter, top.adjusted(used + 10, 0, 0, 0), row.modality, Look(colour or theme.QUIET, bold=True))
         _put(painter, top, mark, Look(colour or theme.QUIET, bold=bool(colour), small=True, right=True))
-        # Of a study that is not here, how far it is says more than who holds it: only the place is cut.
+        # Of a study on its way, how far it is says more than who holds it: the place is cut first.
         colour = theme.PARTIAL if row.lacking else theme.QUIET
-        status = f" · {row.status}" if row.place and row.status else row.status
-        used = _put(painter, bottom, status, Look(colour, small=True, right=True, most=STATUS_MOST))
-        left = max(SIDE_MOST - used / box.width(), 0.0) * box.width() / max(box.width() - used, 1)
-        place = Look(theme.QUIET, small=True, right=True, most=left)
-        used += _put(painter, bottom.adjusted(0, 0, -used, 0), row.place, place)
+        used = _put(painter, bottom, row.status, Look(colour, small=True, right=True, most=STATUS_MOST))
+        room = round(SIDE_MOST * box.width()) - used
+        if room >= LEAST_PLACE or not used:
+            joint = f"{row.place}{' · ' if row.status else ''}"
+            left = bottom.adjusted(0, 0, -used, 0)
+            used += _put(painter, left, joint, Look(theme.QUIET, small=True, right=True, most=room / left.width()))
         title = Look(theme.QUIET if row.shut else theme.TEXT)
         _put(painter, bottom.adjusted(0, 0, -used - 8, 0), row.title, title)
 

@@ -29,10 +29,10 @@ class PaneContent:
     """All words of one pane.
 
     `series_uid` is Series Instance UID (0020,000E): pixels of any other series are refused, so that nothing is
-    shown under a wrong name. `message` replaces the state's own words. `expected` is None while the hospital has
-    not said how many images there are; `whole` says whether all are here where that is known better than by
-    counting (None: by counting). `image_number` counts from 1 to `image_count`, 0 where there is none. `progress`
-    has the words about a retrieval that is open, the most needed first.
+    shown under a wrong name. `title` and `message` replace the state's own words. `expected` is None while the
+    hospital has not said how many images there are; `whole` says whether all are here where that is known better
+    than by counting (None: by counting). `image_number` counts from 1 to `image_count`, 0 where there is none.
+    `progress` has the words about a retrieval that is open, the most needed first.
     """
 
     state: PaneState = PaneState.EMPTY
@@ -51,6 +51,7 @@ class PaneContent:
     derived: bool = False
     lossy: bool = False
     progress: tuple[str, ...] = ()
+    title: str = ""
     message: str = ""
 
     @property

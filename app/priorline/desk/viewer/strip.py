@@ -31,7 +31,8 @@ _GAP = 8.0
 class Header:
     """The words above the image, broken into lines for one width: left and right parts from top to bottom.
 
-    `mark` stands beside the tag where images are missing and none are coming; `progress` right of the first line.
+    `mark` stands beside the tag where images are missing and none are coming; `progress` right of the line with the
+    number `progress_line`, from 0.
     """
 
     tag: str
@@ -40,6 +41,7 @@ class Header:
     lines: tuple[tuple[str, Ink], ...]
     mark: str = ""
     progress: str = ""
+    progress_line: int = 0
 
     @property
     def height(self) -> float:
@@ -73,8 +75,10 @@ def layout_header(content: PaneContent, width: float) -> Header:
     lines += [(text, PLAIN) for text in wrapped_whole(content.patient, inside, PLAIN)]
     if not beside:
         lines += [(text, QUIET) for text in wrapped(content.place, inside, QUIET)]
-    used = lines[0][1].width(lines[0][0]) + 2 * _GAP if lines else 0.0
-    return Header(content.role, date, place, tuple(lines), mark, _fitting(content.progress, inside - used))
+    rooms = [inside - ink.width(text) - 2 * _GAP for text, ink in lines] or [inside]
+    widest = max(range(len(rooms)), key=lambda number: (rooms[number], -number))
+    progress = _fitting(content.progress, rooms[widest])
+    return Header(content.role, date, place, tuple(lines), mark, progress, widest)
 
 
 def _fitting(parts: tuple[str, ...], room: float) -> str:
@@ -102,7 +106,8 @@ def paint_header(painter: QPainter, header: Header, width: float) -> None:
     halo_text(painter, x, baseline, header.date, _DATE)
     halo_text_right(painter, width - edge, baseline, header.place, QUIET)
     baseline = _GAP + _TAG_HEIGHT + LEADING - 4
-    halo_text_right(painter, width - edge, baseline, header.progress, _PROGRESS)
+    below = baseline + LEADING * header.progress_line
+    halo_text_right(painter, width - edge, below, header.progress, _PROGRESS)
     for text, ink in header.lines:
         halo_text(painter, edge, baseline, text, ink)
         baseline += LEADING
