@@ -15,7 +15,8 @@ from priorline.config import CacheSettings, HospitalSettings, Prefetch, Settings
 from priorline.domain.study import FetchReport, FetchState
 from priorline.work import fetch_lanes
 from priorline.work.fetch import GROUP_INSTANCES, StudyFetch
-from priorline.work.fetch_lanes import STOPPED, FetchLanes
+from priorline.work.fetch_lanes import FetchLanes
+from priorline.work.helper import STOPPED
 from priorline.work.hospitals import Hospital
 from priorline.work.messages import (
     Event,

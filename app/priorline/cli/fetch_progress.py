@@ -57,6 +57,8 @@ class ShownProgress:
     def tell(self, arrived: Arrived) -> None:
         """An image of it is here."""
         with self._lock:
+            if arrived.bytes < self._at.bytes:
+                self._pace = Pace(self._clock)  # another hospital tries
             self._at = FetchProgress(arrived.received, arrived.expected, arrived.bytes)
             self._pace.note(arrived.received, arrived.bytes)
         if self._bar is not None and self._task is not None:

@@ -13,6 +13,7 @@ from priorline.settings import parse_size
 from priorline.work.desk_cache import cached_instance
 from priorline.work.fetch import Arrived, StudyFetch
 from priorline.work.fetch_queue import FetchQueue, Job
+from priorline.work.helper import STOPPED
 from priorline.work.hospitals import Hospital
 from priorline.work.messages import (
     Event,
@@ -26,7 +27,6 @@ from priorline.work.messages import (
 from priorline.work.own_process import BUG
 from priorline.work.session import Session
 
-STOPPED = "This was stopped."
 Send = Callable[[Event], None]
 Arrival = Callable[[str], None]
 
@@ -126,6 +126,9 @@ class _Lane:
 
     def _run(self, job: Job) -> FetchReport:
         wanted, before = job.wanted, job.bytes
+        if job.stopping:
+            # Outranked or left before it began: nobody is asked, and there is nothing to put on record.
+            return FetchReport(wanted.study.study_uid, self._archive.name, FetchState.FAILED, message=STOPPED)
 
         def tell(arrived: Arrived) -> None:
             brought = before + arrived.bytes
