@@ -186,6 +186,22 @@ def test_one_of_two_may_leave_and_the_other_gets_all(bench: Bench) -> None:
     assert (bench.report(2).state, len(bench.north.sent)) == (FetchState.COMPLETE, 6)
 
 
+def test_what_is_outranked_before_it_began_asks_nobody_and_is_not_on_record(bench: Bench) -> None:
+    lane = bench.lanes._lanes["North"]
+    lane._queue.ask(Fetch(1, row("1.1"), prefetch=True))
+    job = lane._queue.start()
+    assert job is not None
+    lane._queue.ask(Fetch(2, row("1.2")))
+    report = lane._run(job)
+    assert report.state is FetchState.FAILED
+    assert bench.north.sent == []
+    assert list(AuditTrail(bench.session.trail.path).records()) == []
+    bench.north.open()
+    lane._end(job, report, "")
+    until(lambda: bench.is_over(1, 2))
+    assert [bench.report(number).state for number in (1, 2)] == [FetchState.COMPLETE] * 2
+
+
 def test_no_hospital_waits_for_another(bench: Bench) -> None:
     bench.ask(1, "1.1")
     until(bench.north.waiting.is_set)

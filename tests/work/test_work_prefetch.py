@@ -18,10 +18,14 @@ NOON = time(12)
 
 
 def answer(
-    uid: str, hospital: str = "A", year: int = 2020, description: str = "CT thorax", **more: object
+    uid: str,
+    hospital: str = "A",
+    year: int = 2020,
+    description: str = "CT thorax",
+    images: int | None = None,
+    patient: Patient = JANSEN,
 ) -> StudyAnswer:
-    patient = more.pop("patient", JANSEN)
-    return StudyAnswer(hospital, uid, patient, date(year, 1, 1), None, ("CT",), description, **more)  # type: ignore[arg-type]
+    return StudyAnswer(hospital, uid, patient, date(year, 1, 1), None, ("CT",), description, images=images)
 
 
 def line(*answers: StudyAnswer) -> Timeline:
