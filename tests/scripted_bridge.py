@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from PySide6.QtCore import QObject, Signal
 
-from priorline.work.messages import Cancel, CloseStudy, Event, Request, Ticket
+from priorline.work.messages import Cancel, CloseStudy, Event, Prefer, Request, Ticket
 
 R = TypeVar("R", bound=Request)
 
@@ -30,6 +30,9 @@ class ScriptedBridge(QObject):
 
     def cancel(self, number: int) -> None:
         self.sent.append(Cancel(number))
+
+    def prefer(self, study_uid: str, series_uid: str, sop_uid: str) -> None:
+        self.sent.append(Prefer(self.next_number(), study_uid, series_uid, sop_uid))
 
     def close_study(self, study_uid: str) -> None:
         self.sent.append(CloseStudy(self.next_number(), study_uid))

@@ -1,6 +1,7 @@
 """The configuration: layers, and errors that name file, key and what is allowed there."""
 
 import contextlib
+from datetime import time
 from pathlib import Path
 
 import platformdirs
@@ -65,6 +66,18 @@ WRONG = [
         FOLDER + "sends_from = [1]",
         'hospital "A".sends_from[0]: allowed is a list of host names or IP addresses in quotes',
     ),
+    (FOLDER + "prefetch = 1", 'hospital "A".prefetch: allowed is a table with studies, size, hours'),
+    (
+        FOLDER + "prefetch = { study = 1 }",
+        'unknown key "hospital "A".prefetch.study"; allowed are studies, size, hours',
+    ),
+    (FOLDER + "prefetch = { studies = 21 }", 'hospital "A".prefetch.studies: allowed is a whole number from 0 to 20'),
+    (FOLDER + "prefetch = { size = '1 lot' }", 'hospital "A".prefetch.size: "1 lot" is not a size like "20 GB"'),
+    (
+        FOLDER + "prefetch = { hours = '7-22' }",
+        'hospital "A".prefetch.hours: allowed is a span of the day like "07:00-22:00", or "" for always',
+    ),
+    (FOLDER + "prefetch = { hours = '07:00-24:00' }", 'hospital "A".prefetch.hours: allowed is a span of the day'),
     ("[cache]\nencrypt = 'yes'", "cache.encrypt: allowed is true or false"),
     ("[cache]\ndirectory = 1", "cache.directory: allowed is text in quotes"),
     ("[cache]\nmax_size = 20", "cache.max_size: allowed is text in quotes"),
@@ -165,6 +178,41 @@ def test_the_configuration_of_the_contract() -> None:
     )
     assert (first.retrieve, first.associations) == ("auto", 4)
     assert (second.protocol, second.url, second.timeout) == ("dicomweb", "https://pacs.example/dicom-web", 10)
+
+
+@pytest.mark.parametrize(
+    ("hours", "open_at", "shut_at"),
+    [
+        ("", ("00:00", "12:00", "23:59"), ()),
+        ("07:00-22:00", ("07:00", "21:59"), ("06:59", "22:00", "00:00")),
+        ("22:00-06:00", ("22:00", "23:59", "00:00", "05:59"), ("06:00", "21:59")),
+        ("12:00-12:00", (), ("11:59", "12:00", "12:01")),
+    ],
+)
+def test_the_hours_in_which_a_hospital_may_send_ahead(
+    hours: str, open_at: tuple[str, ...], shut_at: tuple[str, ...]
+) -> None:
+    (hospital,) = parse(f"{FOLDER}prefetch = {{ hours = '{hours}' }}", "test").hospital
+    assert all(hospital.prefetch.is_open(time.fromisoformat(at)) for at in open_at)
+    assert not any(hospital.prefetch.is_open(time.fromisoformat(at)) for at in shut_at)
+
+
+@pytest.mark.parametrize(
+    ("table", "in_clear"),
+    [
+        ("ae_title = 'A'\nhost = '10.1.2.3'\nport = 104", True),
+        ("ae_title = 'A'\nhost = '10.1.2.3'\nport = 104\ntls = { ca = 'x' }", False),
+        ("ae_title = 'A'\nhost = '127.0.0.1'\nport = 104", False),
+        ("ae_title = 'A'\nhost = 'LOCALHOST'\nport = 104", False),
+        ("protocol = 'dicomweb'\nurl = 'http://pacs.example/web'", True),
+        ("protocol = 'dicomweb'\nurl = 'https://pacs.example/web'", False),
+        ("protocol = 'dicomweb'\nurl = 'http://[::1]:8080/web'", False),
+        ("protocol = 'folder'\ndirectory = '/cd'", False),
+    ],
+)
+def test_which_hospitals_are_read_along_on_the_network(table: str, in_clear: bool) -> None:
+    (hospital,) = parse(f"[[hospital]]\nname = 'A'\n{table}", "test").hospital
+    assert hospital.in_clear is in_clear
 
 
 def test_nothing_configured_is_a_configuration() -> None:

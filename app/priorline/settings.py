@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -122,6 +123,35 @@ class Deadlines(Section, frozen=True):
     query: Deadline = 0
 
 
+HOURS = r"([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]"
+HOURS_ALLOWED = 'a span of the day like "07:00-22:00", or "" for always'
+
+
+class Prefetch(Section, frozen=True):
+    """What one hospital sends before anybody asks, once a search has ended.
+
+    Of the first `studies` suggested priors of a patient, those that this hospital holds; 0 turns it off. No more than
+    `size` of each; the rest comes when somebody opens it. Begun only within `hours` of the day, "" being always.
+    """
+
+    studies: Annotated[int, Meta(ge=0, le=20, description="a whole number from 0 to 20")] = 2
+    size: str = "500 MB"
+    hours: Annotated[str, Meta(pattern=f"^({HOURS})?$", description=HOURS_ALLOWED)] = ""
+
+    def __post_init__(self) -> None:
+        try:
+            parse_size(self.size)
+        except ValueError as problem:
+            raise ValueError(f"size: {problem}") from problem
+
+    def is_open(self, at: time) -> bool:
+        """Whether it may begin at this time of the day; a span may go past midnight."""
+        if not self.hours:
+            return True
+        begin, end = (time.fromisoformat(part) for part in self.hours.split("-"))
+        return begin <= at < end if begin <= end else at >= begin or at < end
+
+
 class HospitalSettings(Section, frozen=True):
     """One hospital and how its archive is reached; `timeout` in seconds without an answer.
 
@@ -146,6 +176,7 @@ class HospitalSettings(Section, frozen=True):
     tls: Tls = Tls()
     role: Literal["hospital", "department"] = "hospital"
     deadlines: Deadlines = Deadlines()
+    prefetch: Prefetch = Prefetch()
     token_file: str = ""
 
     def __post_init__(self) -> None:
@@ -170,6 +201,12 @@ class HospitalSettings(Section, frozen=True):
         if self.protocol == "dicomweb":
             return self.url.startswith("https://")
         return self.protocol == "dicom" and self.tls.wanted
+
+    @property
+    def in_clear(self) -> bool:
+        """Whether images cross a network where others can read them; a folder or this computer is not one."""
+        host = urlsplit(self.url).hostname if self.protocol == "dicomweb" else self.host
+        return self.protocol != "folder" and not self.encrypted and (host or "").casefold() not in LOOPBACK
 
 
 def _check_url(url: str) -> None:

@@ -210,7 +210,8 @@ def test_progress_is_told_while_it_is_made_and_a_part_is_never_called_complete(
     report = FetchReport(CT.study_uid, "A", FetchState.PARTIAL, expected=3, received=2, message="1 image is missing.")
     bridge.tell(FetchEnded(fetch, report))
     bridge.tell(PresenceKnown(99, {CT.study_uid: PresenceItem(2, complete=False)}))
-    look(lambda: pane.content.footer == "1 image is missing.")
+    missing = window.comparison.halves[window.comparison.current].missing
+    look(lambda: missing.words.text() == "2 of 3 images. 1 image is missing.")
     assert pane.content.completeness == "2 of 3 images"
 
 

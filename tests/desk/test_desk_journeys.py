@@ -12,7 +12,9 @@ from PySide6.QtCore import QElapsedTimer, Qt, QTimer
 from pytestqt.qtbot import QtBot
 
 from priorline.archives.demo import story
+from priorline.audit.trail import AuditTrail
 from priorline.desk.journey import is_searched, is_settled
+from priorline.desk.viewer.content import PaneState
 from priorline.desk.viewer.pane import Pane
 from priorline.desk.window import Window
 from priorline.imaging.instance import InstanceHeader
@@ -93,6 +95,20 @@ def test_the_ct_comes_up_and_the_film_beside_it(qtbot: QtBot, window: Window) ->
     assert "2 Mar 2019" in content.date
     assert is_shown(current_of(window), CURRENT.study_uid)
     until(qtbot, lambda: is_settled(window, FILM.study_uid))
+
+
+def test_the_suggested_priors_are_fetched_ahead_on_record_and_nothing_opens(
+    qtbot: QtBot, window: Window, tmp_path: Path
+) -> None:
+    open_current(qtbot, window)
+    until(qtbot, lambda: is_whole(window, FILM.study_uid))
+    assert prior_of(window).content.state is PaneState.EMPTY
+    assert prior_of(window).frame is None
+    records = list(AuditTrail(tmp_path / "state" / "audit.jsonl").records())
+    transferred = {one["study"]: one["reason"] for one in records if one["event"].startswith("trans")}
+    assert transferred[FILM.study_uid] == "prefetch of a suggested prior"
+    assert 1 <= sum(reason.startswith("prefetch") for reason in transferred.values()) <= 2
+    assert not any(one["study"] == FILM.study_uid for one in records if one["event"] == "accessed")
 
 
 def test_daily_business_goes_on_when_courier_and_decoders_are_killed(qtbot: QtBot, window: Window) -> None:

@@ -9,12 +9,13 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
+from priorline.desk.held import Presence
 from priorline.desk.timeline.blocks import Block
 from priorline.desk.timeline.controls import TimelineControls
 from priorline.desk.timeline.lanes import MOST_LANES, OTHERS, LaneBy, lanes
 from priorline.desk.timeline.line import TimelineLine
 from priorline.desk.timeline.list_model import SortBy, TimelineListModel, added_runs
-from priorline.desk.timeline.rows import Presence, TimelineRow, shown_text
+from priorline.desk.timeline.rows import TimelineRow, shown_text
 
 TODAY = date.today()  # noqa: DTZ011 - the line ends today
 ROW = TimelineRow(

@@ -236,7 +236,7 @@ def painted_words(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[floa
     [
         ({"received": 214, "expected": 612}, "214 of 612 images"),
         ({"received": 214, "expected": None}, "214 images so far, total not known"),
-        ({"footer": "fetched 24 Nov 10:42"}, "complete · fetched 24 Nov 10:42"),
+        ({"progress": ("3 of 133 images", "about 20 s")}, "3 of 133 images · about 20 s"),
         ({"derived": True}, "DERIVED · NOT FOR DIAGNOSIS"),
         ({"lossy": True}, "LOSSY"),
         ({}, "series 3 · image 12/133"),
@@ -264,11 +264,16 @@ def test_the_ruler_says_what_it_measures(
 
 
 @pytest.mark.parametrize("size", [(600, 700), (300, 300), (220, 500)])
-def test_no_two_texts_touch(monkeypatch: pytest.MonkeyPatch, pane: Pane, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    "progress", [(), ("3 of 133 images", "about 20 s", "12 MB/s", "84 MB")], ids=["", "fetching"]
+)
+def test_no_two_texts_touch(
+    monkeypatch: pytest.MonkeyPatch, pane: Pane, size: tuple[int, int], progress: tuple[str, ...]
+) -> None:
     from priorline.desk.viewer.lettering import PLAIN
 
     words = painted_words(monkeypatch)
-    pane.set_content(replace(CONTENT, derived=True, lossy=True, received=3, footer="fetched 24 Nov 10:42"))
+    pane.set_content(replace(CONTENT, derived=True, lossy=True, received=3, progress=progress))
     pane.resize(*size)
     pane.grab()
     boxes = [(x, y, x + PLAIN.width(text) - 2) for text, (x, y) in words if text]
@@ -279,6 +284,23 @@ def test_no_two_texts_touch(monkeypatch: pytest.MonkeyPatch, pane: Pane, size: t
         if abs(one[1] - two[1]) < 12 and one[0] < two[2] and two[0] < one[2]
     ]
     assert touching == []
+
+
+def test_a_part_is_marked_only_when_nothing_more_is_coming() -> None:
+    part = replace(CONTENT, received=3, whole=False)
+    assert layout_header(part, 600).mark == "PARTIAL"
+    assert layout_header(replace(part, progress=("3 of 133 images",)), 600).mark == ""
+    assert layout_header(CONTENT, 600).mark == ""
+    assert layout_header(replace(part, state=PaneState.OTHER_PATIENT), 600).mark == ""
+
+
+def test_a_narrow_pane_says_of_progress_what_it_has_room_for() -> None:
+    fetching = replace(CONTENT, received=3, progress=("3 of 133 images", "about 20 s", "12 MB/s"))
+    assert layout_header(fetching, 900).progress == "3 of 133 images · about 20 s · 12 MB/s"
+    assert layout_header(fetching, 420).progress == "3 of 133 images"
+    narrow = layout_header(replace(fetching, progress=("about 20 s", "3 of 133 images")), 360)
+    assert (narrow.progress, narrow.progress_line) == ("about 20 s", 1)
+    assert layout_header(fetching, 300).progress == ""
 
 
 def test_narrow_panes_wrap_who_the_patient_is_and_cut_nothing() -> None:

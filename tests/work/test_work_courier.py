@@ -33,6 +33,7 @@ from priorline.work.messages import (
     Event,
     Fetch,
     FetchEnded,
+    FetchPlace,
     HospitalEnded,
     InstanceArrived,
     LookAtPerson,
@@ -132,7 +133,8 @@ def bend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     (tmp_path / "bent" / "sitecustomize.py").write_text(
         start + "".join(f"    {line}\n" for line in code.splitlines())
     )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "bent"))
+    paths = (str(tmp_path / "bent"), os.environ.get("PYTHONPATH", ""))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
 
 
 def is_gone(pid: int) -> bool:
@@ -239,6 +241,32 @@ def test_killed_in_the_middle_of_a_search_every_hospital_still_ends(open_desk: O
     assert {event.report.hospital for event in events if isinstance(event, HospitalEnded)} == {
         hospital.name for hospital in settings.hospital
     }
+
+
+def test_a_later_click_goes_before_what_a_hospital_is_still_sending_and_both_end_whole(
+    open_desk: Open, hospitals: SmallHospitals, tmp_path: Path
+) -> None:
+    desk = open_desk()
+    current = desk.find_current()
+    desk.courier.send(Fetch(2, current, reason="trauma"))
+    desk.until_some_arrived(2)
+    other = next(one for one in story.hospitals(TODAY)[0].studies if one.study_uid != current.study_uid)
+    desk.courier.send(Fetch(3, StudyAnswer(current.hospital, other.study_uid, current.patient), reason="trauma"))
+    events: list[Event] = []
+    while not (events and events[-1].number == 3 and events[-1].ends):
+        events.append(desk.next())
+    assert isinstance(events[-1], FetchEnded)
+    assert (events[-1].report.state, events[-1].report.received) == (FetchState.COMPLETE, other.images)
+    places = [(event.number, event.ahead) for event in events if isinstance(event, FetchPlace)]
+    assert set(places) == {(3, 1), (3, 0), (2, 1)}
+    assert not any(event.number == 2 and event.ends for event in events)
+    hospitals.open_gate()
+    ended = desk.until_the_end(2)[-1]
+    assert isinstance(ended, FetchEnded)
+    assert (ended.report.state, ended.report.received) == (FetchState.COMPLETE, CURRENT.images)
+    assert ended.report.already_cached == 0
+    transfers = [one["study"] for one in AuditTrail(tmp_path / "state" / "audit.jsonl").records() if one["reason"]]
+    assert transfers == [current.study_uid, other.study_uid, current.study_uid]
 
 
 def test_a_stopped_fetch_keeps_what_came(open_desk: Open, hospitals: SmallHospitals) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from priorline.cli.fetch_progress import ShownProgress
 from priorline.cli.output import NOTHING, OK, PARTLY, print_json, say, show_table
 from priorline.cli.timeline import find_timeline
 from priorline.config import Settings
@@ -71,18 +71,11 @@ def _chosen(settings: Settings, name: str) -> tuple[Hospital, ...]:
 
 
 def _fetch_all(session: Session, study_uids: list[str], series: str) -> list[FetchReport]:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
     reports = []
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+    with ShownProgress(len(study_uids), Console(stderr=True)) as shown:
         for number, uid in enumerate(study_uids, 1):
-            task = progress.add_task(f"study {number} of {len(study_uids)}", total=None)
-
-            def tell(arrived: Arrived, task: Any = task) -> None:
-                share = arrived.received / arrived.expected if arrived.expected else 0
-                progress.update(task, completed=arrived.bytes, total=arrived.bytes / share if share else None)
-
-            reports.append(_fetch(session, uid, series, tell))
+            shown.begin(number)
+            reports.append(_fetch(session, uid, series, shown.tell))
     return reports
 
 

@@ -9,7 +9,16 @@ from PySide6.QtCore import QObject, Signal
 from priorline.config import Settings
 from priorline.work.decoders import Answer, Decoders, Wish
 from priorline.work.helper import Helper
-from priorline.work.messages import Cancel, CloseStudy, Configure, Event, Request, Ticket, decode_courier_event
+from priorline.work.messages import (
+    Cancel,
+    CloseStudy,
+    Configure,
+    Event,
+    Prefer,
+    Request,
+    Ticket,
+    decode_courier_event,
+)
 
 
 class Bridge(QObject):
@@ -39,6 +48,10 @@ class Bridge(QObject):
     def cancel(self, number: int) -> None:
         """Tell the courier that nobody wants this request any more."""
         self._courier.tell(Cancel(number))
+
+    def prefer(self, study_uid: str, series_uid: str, sop_uid: str) -> None:
+        """Tell the courier that somebody looks at this image of a study that is being fetched."""
+        self._courier.tell(Prefer(self.next_number(), study_uid, series_uid, sop_uid))
 
     def close_study(self, study_uid: str) -> None:
         """Tell the courier that a pane does not show this study any more."""

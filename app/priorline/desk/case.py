@@ -3,11 +3,16 @@
 A new patient is a new `Case`; events of an older one carry other numbers and are dropped.
 """
 
+from collections.abc import Mapping
+
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from priorline.config import Prefetch
 from priorline.desk.bridge import Bridge
 from priorline.desk.decisions import Decisions
+from priorline.desk.fetch_ahead import FetchAhead
 from priorline.desk.fetches import Fetches
+from priorline.desk.held import Held
 from priorline.domain.identity import Identity
 from priorline.domain.patient import Patient
 from priorline.domain.region import RegionTable
@@ -29,7 +34,7 @@ CHANGE_MILLISECONDS = 40
 
 
 class Case(QObject):
-    """Holds the timeline of one patient and keeps it up to date."""
+    """Holds the timeline of one patient and keeps it up to date; `hospitals` says what each may send ahead."""
 
     changed = Signal()
     patient_known = Signal()
@@ -39,13 +44,16 @@ class Case(QObject):
     instance_arrived = Signal(str, object, int, int)
     details_on_record = Signal(object)
 
-    def __init__(self, bridge: Bridge, hospitals: tuple[str, ...], table: RegionTable, parent: QObject) -> None:
+    def __init__(
+        self, bridge: Bridge, hospitals: Mapping[str, Prefetch], table: RegionTable, parent: QObject
+    ) -> None:
         super().__init__(parent)
-        self._bridge, self._hospitals, self._table = bridge, hospitals, table
+        self._bridge, self._hospitals, self._table = bridge, tuple(hospitals), table
         self.timeline: Timeline | None = None
-        self._fetches = Fetches(bridge, hospitals, self)
+        self._fetches = Fetches(bridge, self._hospitals, self)
         known = self._fetches
         self.presence, self.reports, self.fetching = known.presence, known.reports, known.fetching
+        self._ahead = FetchAhead(known, hospitals)
         self._searches: set[int] = set()
         self._current_uid = ""
         self.reason = ""
@@ -53,7 +61,7 @@ class Case(QObject):
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(CHANGE_MILLISECONDS)
-        self._soon.timeout.connect(self.changed)
+        self._soon.timeout.connect(self._settle)
         bridge.heard.connect(self._take)
         self._fetches.changed.connect(self._change)
         self._fetches.ended.connect(self.fetch_ended)
@@ -112,6 +120,12 @@ class Case(QObject):
             self.timeline.set_current(study_uid)
             self._change()
 
+    def held(self, study_uid: str) -> Held:
+        """What is known of a study's images here."""
+        known = self._fetches
+        stores = known.presence.get(study_uid), known.fetching.get(study_uid)
+        return Held(*stores, known.reports.get(study_uid), known.ahead_reports.get(study_uid))
+
     def is_whole(self, study: TimelineStudy) -> bool:
         """Whether all of a study is in the cache, also counted against what hospitals say now."""
         return self._fetches.is_whole(study)
@@ -123,6 +137,10 @@ class Case(QObject):
     def stop_fetch(self, study_uid: str) -> None:
         """Nobody looks at this study any more; what has arrived stays."""
         self._fetches.stop(study_uid)
+
+    def prefer(self, study_uid: str, series_uid: str, sop_uid: str) -> None:
+        """Somebody looks at this image: what is around it is to come first."""
+        self._fetches.prefer(study_uid, series_uid, sop_uid)
 
     def discard(self, study_uid: str, handle: str) -> None:
         """An object of the cache was found damaged."""
@@ -174,6 +192,12 @@ class Case(QObject):
     def _take(self, event: Event) -> None:
         if event.number in self._searches:
             self._take_search(event)
+
+    def _settle(self) -> None:
+        """What changed in a moment is known: tell of it, and fetch ahead what is due by now."""
+        self.changed.emit()
+        if self.timeline is not None and not self.searching:
+            self._ahead.look(self.timeline)
 
     def _change(self) -> None:
         if not self._soon.isActive():

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import date
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from PySide6.QtWidgets import QSplitter, QWidget
 
 from priorline.desk import wording
@@ -21,7 +21,10 @@ from priorline.domain.timeline import TimelineStudy
 NO_CURRENT = "No current study was given. Choose one on the line and press Enter."
 NOT_FOUND = "The study that is being read is not on the line so far."
 NO_PRIOR = "Choose a prior on the line and press Enter."
+NOT_FETCHED = "This study did not come"
 NO_PATIENT = "No patient is open."
+LOOK_MILLISECONDS = 200
+"""Whoever scrolls tells at most this often where he is."""
 UNDONE = "taken back in the window"
 
 
@@ -38,6 +41,11 @@ class Comparison(QObject):
         self._bridge = bridge
         self._frames = FrameCache()
         self._case: Case | None = None
+        self._looking = QTimer(self)
+        self._looking.setSingleShot(True)
+        self._looking.setInterval(LOOK_MILLISECONDS)
+        self._looking.timeout.connect(self._prefer)
+        self._preferred: dict[str, tuple[str, str]] = {}
         self.halves: dict[StudyPresenter, PaneFrame] = {}
         self.current = self._make("current", bridge)
         self.prior = self._make("prior", bridge)
@@ -47,6 +55,8 @@ class Comparison(QObject):
     def clear(self) -> None:
         """No patient: nothing of the last one stays on the screen or in memory."""
         self._case = None
+        self._looking.stop()
+        self._preferred.clear()
         self._frames.clear()
         self._bridge.forget_later()
         for presenter in (self.current, self.prior):
@@ -74,6 +84,11 @@ class Comparison(QObject):
             self._case.stop_fetch(self.prior.study_uid)
         self._open(self.prior, study, self._role(study))
 
+    def fetch_rest(self, study: TimelineStudy) -> None:
+        """What is missing of a study that is open is asked for once more."""
+        if self._case is not None and study.match.outcome is Identity.SAME:
+            self._case.fetch(study)
+
     def maximise(self, pane: Pane) -> None:
         """One pane alone, or both again."""
         other = self.halves[self.prior if pane is self.current.pane else self.current]
@@ -93,11 +108,13 @@ class Comparison(QObject):
         frame.card.details_asked.connect(self._ask_details)
         frame.card.confirmed.connect(self._confirm)
         frame.note.undone.connect(self._revoke)
+        frame.missing.again.connect(self._fetch_again)
         pane.activated.connect(lambda: self._activate(pane))
         pane.maximise_requested.connect(lambda: self.maximise(pane))
         presenter = StudyPresenter(bridge, pane, self._frames, key)
         presenter.shown.connect(self.shown)
         presenter.damaged.connect(self._discard)
+        presenter.looked.connect(self._look)
         self.halves[presenter] = frame
         return presenter
 
@@ -144,6 +161,23 @@ class Comparison(QObject):
             if presenter.study_uid == report.study_uid:
                 presenter.settle()
 
+    def _look(self) -> None:
+        if not self._looking.isActive():
+            self._looking.start()
+
+    def _prefer(self) -> None:
+        """Of a study that is still being fetched, the images around those looked at are to come first."""
+        for presenter in (self.current, self.prior):
+            uid, place = presenter.study_uid, presenter.lacking_near
+            if self._case is not None and place is not None and self._preferred.get(uid) != place:
+                self._preferred[uid] = place
+                self._case.prefer(uid, *place)
+
+    def _fetch_again(self, study_uid: str) -> None:
+        study = self._case.study(study_uid) if self._case else None
+        if study is not None:
+            self.fetch_rest(study)
+
     def _discard(self, study_uid: str, handle: str) -> None:
         if self._case is not None:
             self._case.discard(study_uid, handle)
@@ -179,8 +213,9 @@ class Comparison(QObject):
             same = study.match.outcome is Identity.SAME
             if same and presenter.study_uid == study.study_uid:
                 half.note.tell(study)
-                patients = tuple(copy.patient for copy in study.answers)
-                presenter.open(study.study_uid, patients, self._content(study, role))
+                patients, content = tuple(copy.patient for copy in study.answers), self._content(study, role)
+                half.missing.tell(study.study_uid, *self._lacking(study, content))
+                presenter.open(study.study_uid, patients, content)
             elif same or presenter.study_uid or not half.card.is_about(study):
                 self._open(presenter, study, role)
         self._invite()
@@ -189,8 +224,7 @@ class Comparison(QObject):
         case = self._case
         assert case is not None  # noqa: S101 - only called with one
         best = study.best
-        here = case.presence.get(study.study_uid)
-        report = case.reports.get(study.study_uid)
+        here, progress, report, _ahead = case.held(study.study_uid)
         expected = max(study.images or 0, report.expected if report else 0) or None
         content = PaneContent(
             state=PaneState.WAITING,
@@ -202,8 +236,20 @@ class Comparison(QObject):
             received=here.images if here else 0,
             expected=expected,
             whole=case.is_whole(study),
+            progress=progress.told_beside_count() if progress else (),
+            message=wording.waiting_at(progress, best.hospital) if progress else "",
         )
-        return _told_end(content, report, here is not None and here.images > 0)
+        failed = report is not None and report.state is FetchState.FAILED and not content.received
+        if not failed or report is None:
+            return content
+        return replace(content, state=PaneState.CANNOT_SHOW, title=NOT_FETCHED, message=report.message)
+
+    def _lacking(self, study: TimelineStudy, content: PaneContent) -> tuple[str, str]:
+        """How much of a study is here and why not the rest, after a retrieval that did not bring all; else empty."""
+        held = self._case.held(study.study_uid) if self._case else None
+        if held is None or not held.is_lacking or content.complete:
+            return "", ""
+        return content.completeness if content.received else "", held.why_lacking
 
     def _when(self, study: TimelineStudy) -> str:
         """How far from the study that is being read; that one itself may be of today."""
@@ -218,12 +264,3 @@ class Comparison(QObject):
             if not self.halves[presenter].study_uid and presenter.pane.content.state is PaneState.EMPTY:
                 message = words if self._case and self._case.patient else NO_PATIENT
                 presenter.pane.set_content(PaneContent(message=message))
-
-
-def _told_end(content: PaneContent, report: FetchReport | None, some_here: bool) -> PaneContent:
-    """After a fetch: why it did not bring everything, where that is so."""
-    if report is None or report.state is FetchState.COMPLETE:
-        return content
-    if report.state is FetchState.FAILED and not some_here:
-        return replace(content, state=PaneState.CANNOT_SHOW, message=report.message)
-    return replace(content, footer=report.message)

@@ -14,9 +14,9 @@ from priorline.domain.timeline import Coverage
 class Header(QWidget):
     """Patient on the left, hospitals on the right, the coverage sentence below."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, in_clear: frozenset[str] = frozenset()) -> None:
         super().__init__(parent)
-        self.coverage = CoverageBar(self)
+        self.coverage = CoverageBar(self, in_clear)
         self.controls = TimelineControls(self)
         self._name, self._facts, self._sentence = QLabel(self), QLabel(self), QLabel(self)
         self._name.setFont(theme.font(theme.LARGE, QFont.Weight.DemiBold))

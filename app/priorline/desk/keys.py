@@ -7,7 +7,7 @@ from priorline.desk.viewer.interaction import KEYS
 
 KEY_HINTS = "⏎ compare    / filter    F6 other pane    wheel images    1–8 window    Ctrl+O patient    F1 all keys"
 WINDOW_KEYS = (
-    ("Enter", "compare the study with the current one"),
+    ("Enter", "compare the study with the current one; on that one, fetch what is missing"),
     ("Ctrl+Enter", "compare the suggested prior"),
     ("← → ↑ ↓", "older, newer, lane above, lane below (on the line)"),
     ("Page Up/Down, Home", "zoom in time, all years (on the line)"),

@@ -7,11 +7,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec.structs import replace
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 
-from priorline.config import Settings
+from priorline.config import Prefetch, Settings
 from priorline.desk import qt_messages, theme
 from priorline.desk.bridge import Bridge
 from priorline.desk.garbage import collect_when_left
@@ -38,7 +39,8 @@ def run_window(settings: Settings, launch: Launch | None, screenshot: Path | Non
     app = _application(headless=screenshot is not None and not has_display())
     if screenshot is None and hand_over(launch or Launch()):
         return 0
-    window = build_window(settings, settings.cache_directory, settings.state_directory)
+    asked = settings if screenshot is None else _only_what_is_asked(settings)
+    window = build_window(asked, settings.cache_directory, settings.state_directory)
     if launch is not None:
         window.launch(launch)
     if screenshot is not None:
@@ -66,6 +68,13 @@ def run_demo(screenshots: Path | None, headless: bool) -> int:
 def build_window(settings: Settings, cache_directory: Path, state_directory: Path) -> Window:
     """The window with its helpers running."""
     return Window(settings, Bridge(settings, cache_directory, state_directory), load_region_table())
+
+
+def _only_what_is_asked(settings: Settings) -> Settings:
+    """Nobody stays to open what would be fetched ahead."""
+    nothing = Prefetch(studies=0)
+    hospitals = tuple(replace(hospital, prefetch=nothing) for hospital in settings.hospital)
+    return replace(settings, hospital=hospitals)
 
 
 def _application(*, headless: bool) -> QApplication:

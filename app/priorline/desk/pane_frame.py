@@ -1,9 +1,10 @@
-"""A pane with what is asked or said about whose study is in it: the identity card over it, the note below it."""
+"""A pane with what is asked or said about its study: whose it is, over it and below it; what is missing, below it."""
 
 from PySide6.QtCore import QRect
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from priorline.desk.fetch_note import FetchNote
 from priorline.desk.identity_card import WIDTH, ConfirmedNote, IdentityCard, in_question
 from priorline.desk.viewer.pane import Pane
 from priorline.domain.patient import Patient
@@ -20,22 +21,26 @@ class PaneFrame(QWidget):
         self.study_uid = ""
         self.pane = Pane(self)
         self.note = ConfirmedNote(self)
+        self.missing = FetchNote(self)
         self.card = IdentityCard(self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.pane, 1)
+        column.addWidget(self.missing)
         column.addWidget(self.note)
 
     def clear(self) -> None:
         """No study is here."""
         self.study_uid = ""
+        self.missing.tell("", "", "")
         self.note.tell(None)
         self.card.leave()
 
     def tell(self, study: TimelineStudy, patient: Patient) -> None:
         """From now on this is about `study`: ask whose it is, say who decided it, or neither."""
         self.study_uid = study.study_uid
+        self.missing.tell("", "", "")
         self.note.tell(study)
         if in_question(study):
             self.card.ask(study, patient)

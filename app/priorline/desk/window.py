@@ -34,14 +34,15 @@ class Window(QMainWindow):
 
     def __init__(self, settings: Settings, bridge: Bridge, table: RegionTable) -> None:
         super().__init__()
-        self._hospitals = tuple(hospital.name for hospital in settings.hospital)
+        self._hospitals = {hospital.name: hospital.prefetch for hospital in settings.hospital}
         self._bridge, self._table = bridge, table
         self.case: Case | None = None
-        self._rows = RowBuilder(self)
+        in_clear = frozenset(hospital.name for hospital in settings.hospital if hospital.in_clear)
+        self._rows = RowBuilder(self, in_clear)
         self._compare_uid = ""
         self._pointed_by_user = False
         self._refreshing = False
-        self.header = Header(self)
+        self.header = Header(self, in_clear)
         self.line = TimelineLine(self)
         self.side = SidePanel(self)
         self.list, self.filter, self.count = self.side.list, self.side.filter, self.side.count
@@ -79,7 +80,10 @@ class Window(QMainWindow):
         """Put a study beside the current one; without a current study, it becomes the one that is read."""
         case = self.case
         study = case.study(study_uid) if case else None
-        if case is None or study is None or study.current:
+        if case is None or study is None:
+            return
+        if study.current:
+            self.comparison.fetch_rest(study)
             return
         if case.current() is None and study.match.outcome is Identity.SAME:
             case.set_current(study_uid)
@@ -257,11 +261,7 @@ class Window(QMainWindow):
         self._refreshing = False
 
     def _say_progress(self) -> None:
-        fetching = self.case.fetching if self.case else {}
-        received = sum(pair[0] for pair in fetching.values())
-        expected = sum(pair[1] for pair in fetching.values())
-        noun = "study" if len(fetching) == 1 else "studies"
-        self.progress.setText(f"fetching {len(fetching)} {noun} · {received} of {expected}" if fetching else "")
+        self.progress.setText(wording.fetching_all(tuple(self.case.fetching.values()) if self.case else ()))
 
     def _show_keys(self) -> None:
         box = QMessageBox(self)

@@ -5,8 +5,9 @@ Knows no screen and does no input or output; the window and the command line bot
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, time
 from functools import lru_cache, partial
+from heapq import nlargest
 from itertools import chain
 
 from priorline.domain.coverage import Coverage, left_out
@@ -159,15 +160,20 @@ class Timeline:
 
     def suggestion(self) -> TimelineStudy | None:
         """The prior that matters most for the current study, if there is one and it is certainly the patient's."""
+        return max(self._priors(), key=_suggested, default=None)
+
+    def priors(self, most: int) -> list[TimelineStudy]:
+        """At most so many that matter for the current study and are certainly the patient's, the suggestion first."""
+        return nlargest(most, self._priors(), key=_suggested)
+
+    def _priors(self) -> Iterator[TimelineStudy]:
         studies = self.studies()
         if any(study.current and study.match.outcome is not Identity.SAME for study in studies):
-            return None
-        priors = [
-            study
-            for study in studies
-            if study.relevance.score > 0 and study.relevance.related and study.match.outcome is Identity.SAME
-        ]
-        return max(priors, key=lambda study: (study.relevance.score, place_of(study)), default=None)
+            return
+        for study in studies:
+            relevance = study.relevance
+            if relevance.score > 0 and relevance.related and study.match.outcome is Identity.SAME:
+                yield study
 
     def _changed(self, *, everything: bool = False) -> None:
         self._studies = self._copies = None
@@ -216,6 +222,10 @@ class Timeline:
         region = self._region(_written(ordered))
         answers = (_filled(ordered), *ordered[1:])
         return TimelineStudy(answers, worst, region, told_by(answers))
+
+
+def _suggested(study: TimelineStudy) -> tuple[float, tuple[date, time, str]]:
+    return study.relevance.score, place_of(study)
 
 
 def _also_known_as(context: Patient, local: Identifier) -> Patient:

@@ -18,8 +18,8 @@ from priorline.domain.study import HospitalReport, HospitalState, StudyAnswer
 from priorline.errors import PriorlineError
 from priorline.work.cache_page import tell_of_cache
 from priorline.work.decided import Decided
-from priorline.work.desk_cache import cached_instance, contents
-from priorline.work.fetch import Arrived, StudyFetch
+from priorline.work.desk_cache import contents
+from priorline.work.fetch_lanes import FetchLanes
 from priorline.work.folder import read_folder
 from priorline.work.hospitals import Hospital, local_numbers
 from priorline.work.looked_at import LookedAt
@@ -34,12 +34,11 @@ from priorline.work.messages import (
     Discard,
     Event,
     Fetch,
-    FetchEnded,
     HospitalEnded,
-    InstanceArrived,
     LookAtPerson,
     OpenStudy,
     PatientKnown,
+    Prefer,
     PresenceItem,
     PresenceKnown,
     ReadFolder,
@@ -53,12 +52,10 @@ from priorline.work.messages import (
     decode_courier_request,
     encode,
 )
-from priorline.work.own_process import settle_in
+from priorline.work.own_process import BUG, settle_in
 from priorline.work.pipes import read_message, take_over_standard_streams, write_message
 from priorline.work.search import Listener, find_current, search
 from priorline.work.session import Session, open_session
-
-BUG = "The program made a mistake in this; the others go on. Please try again, and report it if it comes back."
 
 
 class Courier:
@@ -69,14 +66,13 @@ class Courier:
         self._session = session
         self._writing = threading.Lock()
         self._cancelled: set[int] = set()
-        # One fetch at a time and hospital; searches never wait behind one.
-        self._fetch_lanes = {hospital.name: threading.Lock() for hospital in session.hospitals}
         self._looked_at = LookedAt(session.store)
+        # One study at a time and hospital; searches never wait behind one.
+        self._fetches = FetchLanes(session, self.send, self._looked_at.arrived)
         decided = Decided(session, self.send)
         self._ways: dict[type[Request], Callable[[Any], None]] = {
             Search: self._search,
             ReadFolder: self._read_folder,
-            Fetch: self._fetch,
             OpenStudy: self._open_study,
             CloseStudy: self._close_study,
             AskPresence: self._presence,
@@ -97,13 +93,21 @@ class Courier:
 
     def take(self, request: CourierRequest) -> None:
         """Start on a request; returns at once, but for what a person decided, which is short."""
-        if isinstance(request, Cancel):
-            self._cancelled.add(request.number)
-            return
-        if isinstance(request, Confirm | Revoke):
-            # Here and now: a later question must find it kept, and so must whoever closes the window next.
-            self._carry_out(request)
-            return
+        match request:
+            case Cancel():
+                self._cancelled.add(request.number)
+                self._fetches.cancel(request.number)
+            case Fetch():
+                self._fetches.ask(request)
+            case Prefer():
+                self._fetches.prefer(request)
+            case Confirm() | Revoke():
+                # Here and now: a later question must find it kept, and so must whoever closes the window next.
+                self._carry_out(request)
+            case _:
+                self._start(request)
+
+    def _start(self, request: CourierRequest) -> None:
         lane = threading.Thread(target=self._carry_out, args=(request,), name=type(request).__name__, daemon=True)
         lane.start()
 
@@ -164,25 +168,6 @@ class Courier:
         study = read_folder(self._session.store, Path(request.directory), self._session.trail).study
         self._tell_patient(request.number, study.patient, study)
         self.send(SearchEnded(request.number))
-
-    def _fetch(self, request: Fetch) -> None:
-        study, number = request.study, request.number
-        hospital = next((one for one in self._session.hospitals if one.name == study.hospital), None)
-        if hospital is None or hospital.archive is None:
-            self.send(RequestFailed(number, f"{study.hospital} is not a hospital that can be fetched from."))
-            return
-
-        def tell(arrived: Arrived) -> None:
-            instance = cached_instance(arrived.instance, arrived.header)
-            counts = (arrived.received, arrived.expected, arrived.bytes)
-            self.send(InstanceArrived(number, study.study_uid, instance, *counts))
-
-        with self._fetch_lanes[hospital.name]:
-            title = self._session.settings.workstation.ae_title
-            fetch = StudyFetch(hospital.archive, self._session.store, study, tell, self._is_cancelled(number), title)
-            report = fetch.run(self._session.trail, request.series_uid, request.reason)
-        self._looked_at.arrived(study.study_uid)
-        self.send(FetchEnded(number, report))
 
     def _open_study(self, request: OpenStudy) -> None:
         """What is here of a study; that somebody looks at it is on record before the pictures are."""

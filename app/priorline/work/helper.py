@@ -74,7 +74,7 @@ class Helper:
             self._outbox.put(encode(request))
 
     def tell(self, request: Request) -> None:
-        """Cancel the request with the same number: it is passed on, and the request is not asked again."""
+        """Pass on what has no answer, and is not asked again; a request with the same number is cancelled by it."""
         with self._lock:
             asked = self._outstanding.get(request.number)
             if asked is not None:

@@ -76,11 +76,24 @@ class ReadFolder(Request, frozen=True):
 
 
 class Fetch(Request, frozen=True):
-    """Retrieve a study, or one series of it, from the hospital of `study` into the cache."""
+    """Retrieve a study, or one series of it, from the hospital of `study` into the cache.
+
+    With `prefetch` nobody asked for it yet: it waits behind all that somebody did, and brings no more than the
+    hospital's settings allow.
+    """
 
     study: StudyAnswer
     series_uid: str = ""
     reason: str = ""
+    prefetch: bool = False
+
+
+class Prefer(Request, frozen=True):
+    """Somebody looks at this image of a study that is being fetched: what is around it is wanted first."""
+
+    study_uid: str
+    series_uid: str
+    sop_uid: str
 
 
 class OpenStudy(Request, frozen=True):
@@ -174,8 +187,17 @@ class SearchEnded(Event, frozen=True):
     ends: ClassVar[bool] = True
 
 
+class FetchPlace(Event, frozen=True):
+    """Where a retrieval stands: `ahead` others of its hospital go before it, 0 where it is being fetched."""
+
+    ahead: int
+
+
 class InstanceArrived(Event, frozen=True):
-    """An instance of a study is whole and checked in the cache; progress counts come with it."""
+    """An instance of a study is whole and checked in the cache; progress counts come with it.
+
+    `received` of `expected` images are here (0: not known how many), `bytes` came for this request so far.
+    """
 
     study_uid: str
     instance: CachedInstance
@@ -276,6 +298,7 @@ CourierRequest = (
     | Search
     | ReadFolder
     | Fetch
+    | Prefer
     | OpenStudy
     | CloseStudy
     | AskPresence
@@ -291,6 +314,7 @@ CourierEvent = (
     | StudiesFound
     | HospitalEnded
     | SearchEnded
+    | FetchPlace
     | InstanceArrived
     | FetchEnded
     | StudyContents

@@ -11,6 +11,7 @@ from types import TracebackType
 
 # Above what the largest image needs, below what would take the workstation down with it.
 MOST_MEMORY = 16 * 1024**3
+BUG = "The program made a mistake in this; the others go on. Please try again, and report it if it comes back."
 
 
 def settle_in() -> None:

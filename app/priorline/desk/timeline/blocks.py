@@ -8,10 +8,11 @@ import numpy as np
 from PySide6.QtCore import QRectF
 
 from priorline.desk import theme
+from priorline.desk.held import Presence
 from priorline.desk.timeline.lanes import LaneBy, groups, lanes
 from priorline.desk.timeline.looks import SHARES, Look
 from priorline.desk.timeline.places import WIDTH, Floats, LanePlaces, place
-from priorline.desk.timeline.rows import Presence, TimelineRow
+from priorline.desk.timeline.rows import TimelineRow
 
 NOTHING = (0.0, False, False)
 """The state of a study that is certain and of which nothing is here: of nearly all."""

@@ -5,6 +5,7 @@ from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from priorline.desk import theme, wording
+from priorline.desk.timeline import states
 from priorline.desk.timeline.blocks import Block
 from priorline.desk.timeline.rows import TimelineRow
 
@@ -88,7 +89,9 @@ def head(row: TimelineRow) -> str:
 def facts(row: TimelineRow) -> str:
     """Hospitals with their counts, what is here, the region, and why it matters, one a line."""
     counted = [
-        " · ".join(part for part in (name, wording.images(count)) if part)
+        " · ".join(
+            part for part in (name, wording.images(count), states.IN_CLEAR if name in row.in_clear else "") if part
+        )
         for name, count in zip(row.hospitals, row.counts, strict=True)
     ]
     more = len(counted) - MOST_HOSPITALS
@@ -105,10 +108,11 @@ def _shows(row: TimelineRow) -> str:
 
 
 def alerts(row: TimelineRow) -> str:
-    """Whose it may not be, what it is probably a copy of, and that it is the suggested one."""
+    """Whose it may not be, why it is not all here, what it is probably a copy of, and that it is suggested."""
     lit = f"Suggested prior: {row.reason}" if row.suggested else ""
     twins = f"Probably the same study under another number: {'; '.join(row.twins)}" if row.twins else ""
-    return "\n".join(part for part in (row.identity[:1].upper() + row.identity[1:], twins, lit) if part)
+    whose = row.identity[:1].upper() + row.identity[1:]
+    return "\n".join(part for part in (whose, row.why_lacking, twins, lit) if part)
 
 
 def of_several(rows: tuple[TimelineRow, ...]) -> tuple[str, str, str]:

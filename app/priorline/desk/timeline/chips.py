@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from functools import cache
 
-from PySide6.QtCore import QPointF, QRect, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QPaintEvent
+from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QPushButton, QStyle, QStyleOptionButton, QWidget
 
 from priorline.desk import theme
 from priorline.desk.timeline import states
 from priorline.domain.study import HospitalReport, HospitalState
 
-HEIGHT, MARGIN, GAP, DOT = 26, 10, 6, 7
+HEIGHT, MARGIN, GAP, DOT, LOCK = 26, 10, 6, 7, 10
 LONGEST_NAME = 220
 
 
@@ -22,13 +22,14 @@ def _fonts() -> tuple[QFont, QFont]:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """What a chip shows: `name` before `word`, each in its colour; either may be empty."""
+    """What a chip shows: `name` before `word`, each in its colour, either may be empty; perhaps an open lock."""
 
     dot: str
     name: str
     name_colour: str
     word: str
     word_colour: str
+    in_clear: bool = False
 
 
 class Chip(QPushButton):
@@ -45,7 +46,8 @@ class Chip(QPushButton):
         plain, bold = (QFontMetrics(font) for font in _fonts())
         self._face = face
         texts = [width for width in (plain.horizontalAdvance(face.name), bold.horizontalAdvance(face.word)) if width]
-        self._size = QSize(2 * MARGIN + DOT + sum(GAP + width for width in texts), HEIGHT)
+        lock = GAP + LOCK if face.in_clear else 0
+        self._size = QSize(2 * MARGIN + DOT + lock + sum(GAP + width for width in texts), HEIGHT)
         self.update()
 
     @property
@@ -75,6 +77,9 @@ class Chip(QPushButton):
         painter.setBrush(QColor(self._face.dot))
         painter.drawEllipse(QPointF(MARGIN + DOT / 2, HEIGHT / 2), DOT / 2, DOT / 2)
         face, left = self._face, MARGIN + DOT
+        if face.in_clear:
+            paint_open_lock(painter, QPointF(left + GAP, HEIGHT / 2))
+            left += GAP + LOCK
         parts = ((face.name, face.name_colour), (face.word, face.word_colour))
         for font, (text, colour) in zip(_fonts(), parts, strict=True):
             if text:
@@ -86,13 +91,26 @@ class Chip(QPushButton):
         painter.end()
 
 
+def paint_open_lock(painter: QPainter, left_middle: QPointF) -> None:
+    """A small lock whose bow stands open, `LOCK` logical pixels wide."""
+    x, y = left_middle.x(), left_middle.y()
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.setPen(QPen(QColor(theme.QUIET), 1.3))
+    painter.drawRoundedRect(QRectF(x + 0.5, y - 0.5, 7, 5.5), 1, 1)
+    bow = QPainterPath(QPointF(x + 5.5, y - 0.5))
+    bow.lineTo(x + 5.5, y - 3)
+    bow.arcTo(QRectF(x + 5.5, y - 5.5, 4, 5), 180, -180)
+    painter.drawPath(bow)
+
+
 class HospitalChip(Chip):
     """One hospital; pressing it asks again where that makes sense, and it says more when pointed at."""
 
     again = Signal(str)
 
-    def __init__(self, report: HospitalReport, parent: QWidget) -> None:
+    def __init__(self, report: HospitalReport, parent: QWidget, *, in_clear: bool = False) -> None:
         super().__init__(parent)
+        self._in_clear = in_clear
         self._shown: HospitalReport | None = None
         self._hospital = report.hospital
         self.clicked.connect(self._press)
@@ -108,9 +126,12 @@ class HospitalChip(Chip):
         loud = again or report.state is HospitalState.ASKING or not states.is_well(report)
         name_colour = theme.TEXT if again else theme.QUIET
         said = f"{word} · retry" if again else word
-        self.show_face(Face(colour, short(report.hospital), name_colour, said, colour if loud else theme.QUIET))
-        self.setToolTip(f"{report.hospital}: {word}{states.after(report)}. {report.message}".strip())
-        self.setAccessibleName(f"{report.hospital}, {word}{', press to ask again' if again else ''}")
+        word_colour = colour if loud else theme.QUIET
+        self.show_face(Face(colour, short(report.hospital), name_colour, said, word_colour, self._in_clear))
+        told = f"{report.hospital}: {word}{states.after(report)}. {report.message}".strip()
+        self.setToolTip(f"{told}\n{states.IN_CLEAR_WHY}" if self._in_clear else told)
+        mark = f", {states.IN_CLEAR}" if self._in_clear else ""
+        self.setAccessibleName(f"{report.hospital}, {word}{mark}{', press to ask again' if again else ''}")
         self.setEnabled(again)
 
     def _press(self) -> None:
@@ -122,11 +143,12 @@ def short(name: str) -> str:
     return QFontMetrics(_fonts()[0]).elidedText(name, Qt.TextElideMode.ElideRight, LONGEST_NAME)
 
 
-def width_of(name: str) -> int:
+def width_of(name: str, *, in_clear: bool = False) -> int:
     """How wide the chip of a hospital is when it has said how much it has; pixels."""
     plain, bold = (QFontMetrics(font) for font in _fonts())
     word = bold.horizontalAdvance("none")
-    return 2 * MARGIN + DOT + 2 * GAP + plain.horizontalAdvance(short(name)) + word
+    lock = GAP + LOCK if in_clear else 0
+    return 2 * MARGIN + DOT + lock + 2 * GAP + plain.horizontalAdvance(short(name)) + word
 
 
 class CountChip(Chip):

@@ -21,12 +21,16 @@ LATE_SECONDS = 3.0
 
 
 class CoverageBar(Flow):
-    """A chip for each hospital, or, where they are many, for each that is not well, and counts of the rest."""
+    """A chip for each hospital, or, where they are many, for each that is not well, and counts of the rest.
+
+    `in_clear` names the hospitals whose images cross a network unencrypted.
+    """
 
     retry = Signal(str)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, in_clear: frozenset[str] = frozenset()) -> None:
         super().__init__(SPACING, parent)
+        self._in_clear = in_clear
         self._reports: tuple[HospitalReport, ...] = ()
         self._asked_since: dict[str, float] = {}
         self._again: set[str] = set()
@@ -55,7 +59,7 @@ class CoverageBar(Flow):
     def show_all(self) -> None:
         """Open the list of all hospitals, below the bar."""
         if self._list is None:
-            self._list = HospitalList(self)
+            self._list = HospitalList(self, self._in_clear)
             self._list.again.connect(self._ask_again)
         corner = self.mapToGlobal(QPoint(self.width(), self.height() + 4))
         self._list.open_at(corner, self._reports)
@@ -86,7 +90,9 @@ class CoverageBar(Flow):
 
     def _choose(self) -> states.Shown:
         if len(self._reports) <= states.MOST_CHIPS:
-            widths = [width_of(report.hospital) for report in self._reports]
+            widths = [
+                width_of(name, in_clear=name in self._in_clear) for name in (one.hospital for one in self._reports)
+            ]
             if len(rows_of(widths, self.width(), SPACING)) <= MOST_ROWS:
                 return states.Shown(self._reports, (), ())
         now = time.monotonic()
@@ -121,7 +127,8 @@ class CoverageBar(Flow):
     def _chip(self, report: HospitalReport) -> HospitalChip:
         chip = self._chips.get(report.hospital)
         if chip is None:
-            chip = self._chips[report.hospital] = HospitalChip(report, self)
+            in_clear = report.hospital in self._in_clear
+            chip = self._chips[report.hospital] = HospitalChip(report, self, in_clear=in_clear)
             chip.again.connect(self._ask_again)
         else:
             chip.show_report(report)

@@ -21,19 +21,23 @@ from priorline.desk.timeline.states import spoken
 from priorline.domain.study import HospitalReport, HospitalState
 
 Index = QModelIndex | QPersistentModelIndex
-COLUMNS = ("Hospital", "State", "Studies", "After", "")
-NAME, STATE, STUDIES, AFTER, RETRY = range(len(COLUMNS))
-WIDTHS = {STATE: 220, STUDIES: 76, AFTER: 76, RETRY: 76}
-WIDTH, ROW_HEIGHT, MOST_ROWS = 720, 26, 16
+COLUMNS = ("Hospital", "State", "Studies", "After", "Connection", "")
+NAME, STATE, STUDIES, AFTER, CONNECTION, RETRY = range(len(COLUMNS))
+WIDTHS = {STATE: 220, STUDIES: 76, AFTER: 76, CONNECTION: 116, RETRY: 76}
+WIDTH, ROW_HEIGHT, MOST_ROWS = 836, 26, 16
 DISPLAY = Qt.ItemDataRole.DisplayRole
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
 class HospitalModel(QAbstractTableModel):
-    """Hospitals in the order of how much they need a look when the list was opened; `UserRole` gives the report."""
+    """Hospitals in the order of how much they need a look when the list was opened; `UserRole` gives the report.
 
-    def __init__(self, parent: QObject) -> None:
+    `in_clear` names those whose images cross a network unencrypted.
+    """
+
+    def __init__(self, parent: QObject, in_clear: frozenset[str] = frozenset()) -> None:
         super().__init__(parent)
+        self._in_clear = in_clear
         self._reports: list[HospitalReport] = []
 
     def begin(self, reports: Sequence[HospitalReport]) -> None:
@@ -75,6 +79,8 @@ class HospitalModel(QAbstractTableModel):
         if not index.isValid() or index.row() >= len(self._reports):
             return None
         report, column = self._reports[index.row()], index.column()
+        if report.hospital in self._in_clear and (column, role) in MARKS:
+            return MARKS[column, role](report)
         answer = ANSWERS.get(role)
         return answer(report, column) if answer else None
 
@@ -94,7 +100,7 @@ def _texts(report: HospitalReport) -> tuple[str, ...]:
     state = states.word(report) if not answered else states.rest(report)
     seconds = f"{report.seconds:.1f} s" if report.seconds else ""
     count = str(report.studies) if answered else ""
-    return report.hospital, f"● {state}", count, seconds, "retry" if report.state in states.RETRIABLE else ""
+    return report.hospital, f"● {state}", count, seconds, "", "retry" if report.state in states.RETRIABLE else ""
 
 
 def _colour(report: HospitalReport, column: int) -> str:
@@ -115,6 +121,15 @@ ANSWERS: dict[int, Callable[[HospitalReport, int], object]] = {
 }
 
 
+# What is said, by column and role, of a hospital whose images cross a network unencrypted.
+MARKS: dict[tuple[int, int], Callable[[HospitalReport], str]] = {
+    (CONNECTION, DISPLAY): lambda _report: states.IN_CLEAR,
+    (CONNECTION, Qt.ItemDataRole.AccessibleTextRole): lambda _report: states.IN_CLEAR,
+    (CONNECTION, Qt.ItemDataRole.ToolTipRole): lambda _report: states.IN_CLEAR_WHY,
+    (NAME, Qt.ItemDataRole.AccessibleTextRole): lambda report: f"{spoken(report)}, {states.IN_CLEAR}",
+}
+
+
 class StateColours(QStyledItemDelegate):
     """Keeps the colour of a state where its row is marked."""
 
@@ -130,11 +145,11 @@ class HospitalList(QFrame):
 
     again = Signal(str)
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, parent: QWidget, in_clear: frozenset[str] = frozenset()) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
         self.setObjectName("hospitals")
         self.setStyleSheet(f"#hospitals {{ background: {theme.PANEL}; border: 1px solid {theme.QUIET}; }}")
-        self.rows = HospitalModel(self)
+        self.rows = HospitalModel(self, in_clear)
         self._head = QLabel(self)
         self._head.setFont(theme.font(theme.SMALL))
         self._head.setStyleSheet(f"color: {theme.QUIET};")

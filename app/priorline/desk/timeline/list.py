@@ -13,6 +13,10 @@ from priorline.desk.timeline.rows import TimelineRow
 
 ROW_HEIGHT = 50
 GAP = 4
+SIDE_MOST, STATUS_MOST = 0.58, 0.72
+"""The shares of a row that place and status may fill together, and the status alone."""
+LEAST_PLACE = 60
+"""With less room, in pixels, nobody would know a hospital's name again."""
 
 
 class TimelineList(QListView):
@@ -94,6 +98,8 @@ class RowDelegate(QStyledItemDelegate):
         selected = bool(option.state & QStyle.StateFlag.State_Selected)
         self._frame(painter, box, row, selected)
         self._words(painter, box.adjusted(11, 7, -11, -7), row)
+        if row.share is not None:
+            self._bar(painter, box, row)
         painter.restore()
 
     def _colour(self, row: TimelineRow) -> str:
@@ -117,10 +123,23 @@ class RowDelegate(QStyledItemDelegate):
         used = _put(painter, top, row.written_date, Look(theme.TEXT, bold=True))
         _put(painter, top.adjusted(used + 10, 0, 0, 0), row.modality, Look(colour or theme.QUIET, bold=True))
         _put(painter, top, mark, Look(colour or theme.QUIET, bold=bool(colour), small=True, right=True))
-        side = " · ".join(part for part in (row.place, row.status) if part)
-        used = _put(painter, bottom, side, Look(theme.QUIET, small=True, right=True, most=0.58))
+        # Of a study on its way, how far it is says more than who holds it: the place is cut first.
+        colour = theme.PARTIAL if row.lacking else theme.QUIET
+        used = _put(painter, bottom, row.status, Look(colour, small=True, right=True, most=STATUS_MOST))
+        room = round(SIDE_MOST * box.width()) - used
+        if room >= LEAST_PLACE or not used:
+            joint = f"{row.place}{' · ' if row.status else ''}"
+            left = bottom.adjusted(0, 0, -used, 0)
+            used += _put(painter, left, joint, Look(theme.QUIET, small=True, right=True, most=room / left.width()))
         title = Look(theme.QUIET if row.shut else theme.TEXT)
         _put(painter, bottom.adjusted(0, 0, -used - 8, 0), row.title, title)
+
+    def _bar(self, painter: QPainter, box: QRect, row: TimelineRow) -> None:
+        """How much has come, along the lower edge."""
+        line = QRect(box.left() + 11, box.bottom() - 3, box.width() - 22, 2)
+        painter.fillRect(line, QColor(theme.LINE))
+        line.setWidth(round(line.width() * (row.share or 0.0)))
+        painter.fillRect(line, QColor(theme.QUIET if row.ahead else theme.CURRENT))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What the list shows: the rows in the chosen order that pass the filter."""
 
 from enum import Enum
+from html import escape
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
@@ -65,12 +66,14 @@ class TimelineListModel(QAbstractListModel):
         return 0 if parent.isValid() else len(self._shown)
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        """As Qt defines it; the accessible text is the whole row in words."""
+        """As Qt defines it; the accessible text is the whole row in words, the tool tip why it is not all here."""
         if not index.isValid() or index.row() >= len(self._shown):
             return None
         row = self._shown[index.row()]
         if role == Qt.ItemDataRole.UserRole:
             return row
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return f"<p>{escape(row.why_lacking)}</p>" if row.why_lacking else None
         return row.spoken() if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole) else None
 
     def _show_again(self) -> None:

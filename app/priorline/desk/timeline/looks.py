@@ -6,8 +6,8 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QPainter, QPainterPath, QPen, QPixmap
 
 from priorline.desk import theme
+from priorline.desk.held import Presence
 from priorline.desk.timeline.places import NARROW, WIDTH
-from priorline.desk.timeline.rows import Presence
 
 CORNER = 3.0
 FOLD = 6.0

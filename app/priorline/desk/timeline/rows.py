@@ -5,7 +5,6 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from enum import Enum
 from itertools import islice
 from typing import NamedTuple
 
@@ -13,13 +12,12 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from priorline.desk import wording
 from priorline.desk.case import Case
+from priorline.desk.held import Held, Presence
 from priorline.domain.identity import Identity
 from priorline.domain.region import Region, plain
 from priorline.domain.region_finding import RegionSource
 from priorline.domain.relevance import DOCUMENT_MODALITIES
-from priorline.domain.study import FetchReport, FetchState
 from priorline.domain.timeline import Timeline, TimelineStudy
-from priorline.work.messages import PresenceItem
 
 MARKS = frozenset(("PR", "KO", "SEG"))
 """Documents that only point at pictures; they do not name a block."""
@@ -27,21 +25,15 @@ LONGEST_TEXT = 240
 SLICE_SECONDS, ROWS_BETWEEN_LOOKS = 0.008, 16
 
 
-class Presence(Enum):
-    """How much of a study is in the cache; drawn as outline, half filled, filled, hatched."""
-
-    REMOTE = "still at the hospital"
-    PARTIAL = "partly here"
-    HERE = "here"
-    DAMAGED = "here, but not all of it can be shown"
-
-
 @dataclass(frozen=True, slots=True)
 class TimelineRow:
     """One study, ready to be drawn; `hospitals`, `regions` and `modalities` have the main one first.
 
     `counts` has the number of images that each hospital gives, None where it said nothing; `score` is from 0 to 1.
-    `twins` are the places of studies that are probably this one, copied under another UID.
+    `twins` are the places of studies that are probably this one, copied under another UID. `lacking` says that a
+    retrieval did not bring all of it, `why_lacking` why; `share` is how much of it has come (0 to 1, None where it
+    is not being fetched), `ahead` that nobody asked for it. `in_clear` are those of `hospitals` whose images cross a
+    network unencrypted.
     """
 
     study_uid: str
@@ -68,6 +60,11 @@ class TimelineRow:
     reasons: tuple[str, ...]
     reason: str
     search_text: str
+    lacking: bool = False
+    why_lacking: str = ""
+    share: float | None = None
+    ahead: bool = False
+    in_clear: frozenset[str] = frozenset()
 
     @property
     def place(self) -> str:
@@ -86,7 +83,10 @@ class TimelineRow:
         copies = f"{self.copies} copies" if self.copies > 1 else ""
         lit = f"suggested: {self.reason}" if self.suggested else ""
         twins = f"probably a copy of: {'; '.join(self.twins)}" if self.twins else ""
-        parts = (self.written_date, shape, self.title, self.region, self.place, copies, twins, self.status)
+        parts = (
+            *(self.written_date, shape, self.title, self.region, self.place, copies, twins, self.status),
+            self.why_lacking,
+        )
         return ", ".join(part for part in (*parts, self.presence.value, mark, self.identity, lit) if part)
 
 
@@ -96,23 +96,23 @@ class _Facts(NamedTuple):
     study: TimelineStudy
     current_date: date | None
     suggested: bool
-    here: PresenceItem | None
-    fetching: tuple[int, int] | None
-    report: FetchReport | None
+    held: Held
     twins: tuple[str, ...]
 
 
 class RowBuilder(QObject):
     """Makes the rows of one patient, only those anew of which something changed, and no longer than a moment at once.
 
+    `in_clear` names the hospitals whose images cross a network unencrypted.
     `built` has all rows, the newest study first, those without a date last: at once where that takes no longer than
     `SLICE_SECONDS`, else when the event loop has come round often enough.
     """
 
     built = Signal(tuple)
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, in_clear: frozenset[str] = frozenset()) -> None:
         super().__init__(parent)
+        self._in_clear = in_clear
         self._known: dict[str, tuple[_Facts, TimelineRow]] = {}
         self._left: Iterator[TimelineRow] = iter(())
         self._made: list[TimelineRow] = []
@@ -167,20 +167,19 @@ class RowBuilder(QObject):
         twins = _twins(timeline)
         for study in timeline.studies():
             uid = study.answers[0].study_uid
-            here, fetching, report = case.presence.get(uid), case.fetching.get(uid), case.reports.get(uid)
             lit = uid == suggested_uid
-            yield self._row(uid, _Facts(study, current_date, lit, here, fetching, report, twins.get(uid, ())))
+            yield self._row(uid, _Facts(study, current_date, lit, case.held(uid), twins.get(uid, ())))
 
     def _row(self, uid: str, facts: _Facts) -> TimelineRow:
         known = self._known.get(uid)
         if known is not None and known[0] == facts:
             return known[1]
-        row = _make(facts)
+        row = _make(facts, self._in_clear)
         self._known[uid] = (facts, row)
         return row
 
 
-def _make(facts: _Facts) -> TimelineRow:
+def _make(facts: _Facts, in_clear: frozenset[str]) -> TimelineRow:
     study, current_date = facts.study, facts.current_date
     best, modalities = study.best, study.modalities
     shut = study.match.outcome is not Identity.SAME
@@ -202,8 +201,8 @@ def _make(facts: _Facts) -> TimelineRow:
         written_date=wording.written_date(best.study_date),
         distance=distance,
         copies=len(study.answers),
-        presence=_presence(facts),
-        status=_status(facts),
+        presence=facts.held.presence,
+        status=facts.held.status(study.images),
         shut=shut,
         report_only=bool(modalities) and DOCUMENT_MODALITIES.issuperset(modalities),
         current=study.current,
@@ -215,6 +214,11 @@ def _make(facts: _Facts) -> TimelineRow:
         reasons=study.relevance.reasons,
         reason=" · ".join(part for part in because if part),
         search_text=f" {plain(' '.join(words))}",
+        lacking=facts.held.is_lacking,
+        why_lacking=shown_text(facts.held.why_lacking),
+        share=facts.held.share,
+        ahead=facts.held.fetching is not None and facts.held.fetching.prefetch,
+        in_clear=frozenset(shown_text(name) for name in in_clear.intersection(study.hospitals)),
     )
 
 
@@ -261,26 +265,3 @@ def _identity(study: TimelineStudy) -> str:
     sides = (("agrees", match.agreeing), ("differs", match.conflicting))
     said = [f"{word}: {', '.join(fields)}" for word, fields in sides if fields]
     return "; ".join(("not certainly this patient", *said))
-
-
-def _presence(facts: _Facts) -> Presence:
-    here, report = facts.here, facts.report
-    if facts.fetching is None and report is not None and report.quarantined:
-        return Presence.DAMAGED
-    if here is None or not here.images:
-        return Presence.REMOTE
-    return Presence.HERE if here.complete else Presence.PARTIAL
-
-
-def _status(facts: _Facts) -> str:
-    """The count of images, or how far fetching is, or that it is not all here."""
-    here, report, images = facts.here, facts.report, facts.study.images
-    if facts.fetching is not None:
-        received, expected = facts.fetching
-        return f"fetching {received} of {expected}" if expected else "fetching"
-    if report is not None and report.state is FetchState.FAILED:
-        return "not fetched"
-    if here is not None and here.images and not here.complete:
-        total = images or (report.expected if report else 0)
-        return f"{here.images} of {total}" if total else f"{here.images} so far"
-    return wording.images(images)

@@ -16,6 +16,8 @@ LOOKS: dict[HospitalState, tuple[str, str]] = {
     HospitalState.REFUSED: (theme.TROUBLE, "refused"),
     HospitalState.NOT_ASKED: (theme.PARTIAL, "not asked"),
 }
+IN_CLEAR = "not encrypted"
+IN_CLEAR_WHY = "Not encrypted: on the network, others can read or change what it sends."
 RETRIABLE = frozenset({HospitalState.FAILED, HospitalState.TIMED_OUT, HospitalState.REFUSED, HospitalState.NOT_ASKED})
 SUMMED = {HospitalState.ANSWERED: "answered", HospitalState.NONE: "none", HospitalState.ASKING: "asking"}
 MOST_CHIPS = 30

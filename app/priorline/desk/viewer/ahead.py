@@ -1,12 +1,15 @@
 """The images around the one that is shown, decoded before anybody looks for them."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 from priorline.desk.bridge import Bridge
 from priorline.desk.viewer.frames import FrameCache, FrameKey
 from priorline.imaging.order import SeriesStack
 from priorline.work.messages import CachedInstance
 
+NEAR = 5
+"""So many images to each side are looked at next."""
 AHEAD = (1, -1, 2, -2, 3, 4)
 
 
@@ -36,3 +39,13 @@ class LookAhead:
     def forget(self) -> None:
         """Nothing of it is wanted any more."""
         self._asked.clear()
+
+
+def lacking_near(stack: SeriesStack, index: int, instances: Mapping[str, CachedInstance]) -> tuple[str, str] | None:
+    """Series and image at `index`, where images around it may be missing: beyond an end, or where numbers leap."""
+    around = range(index - NEAR, index + NEAR + 1)
+    inside = around[0] >= 0 and around[-1] < len(stack.items)
+    uids = dict.fromkeys(stack.items[place][0] for place in around) if inside else {}
+    numbers = [instances[uid].header.instance_number for uid in uids]
+    leaps = (one is None or two is None or abs(two - one) > 1 for one, two in pairwise(numbers))
+    return None if inside and not any(leaps) else (stack.series_uid, stack.items[index][0])

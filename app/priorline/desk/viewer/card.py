@@ -44,7 +44,7 @@ def paint_card(painter: QPainter, content: PaneContent, area: Area) -> None:
     _paint_shape(painter, content, QRectF(middle - _WIDTH / 2, round(top), _WIDTH, _HEIGHT), words.colour)
     ink = Ink(theme.QUIET if quiet else theme.TEXT, theme.LARGE, QFont.Weight.DemiBold)
     top += _HEIGHT + 16
-    top += paragraph(painter, QRectF(left, top, width, 60), words.title, ink) + 4
+    top += paragraph(painter, QRectF(left, top, width, 60), content.title or words.title, ink) + 4
     paragraph(painter, QRectF(left, top, width, 120), message, QUIET)
 
 

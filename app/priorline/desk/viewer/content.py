@@ -5,6 +5,8 @@ from enum import Enum
 from typing import Literal
 
 Role = Literal["CURRENT", "PRIOR", "LATER", ""]
+Item = tuple[str, int]
+"""SOP Instance UID and number of the frame, from 0."""
 
 
 class PaneState(Enum):
@@ -27,9 +29,10 @@ class PaneContent:
     """All words of one pane.
 
     `series_uid` is Series Instance UID (0020,000E): pixels of any other series are refused, so that nothing is
-    shown under a wrong name. `message` replaces the state's own words. `expected` is None while the hospital has
-    not said how many images there are; `whole` says whether all are here where that is known better than by
-    counting (None: by counting). `image_number` counts from 1 to `image_count`, 0 where there is none.
+    shown under a wrong name. `title` and `message` replace the state's own words. `expected` is None while the
+    hospital has not said how many images there are; `whole` says whether all are here where that is known better
+    than by counting (None: by counting). `image_number` counts from 1 to `image_count`, 0 where there is none.
+    `progress` has the words about a retrieval that is open, the most needed first.
     """
 
     state: PaneState = PaneState.EMPTY
@@ -47,7 +50,8 @@ class PaneContent:
     whole: bool | None = None
     derived: bool = False
     lossy: bool = False
-    footer: str = ""
+    progress: tuple[str, ...] = ()
+    title: str = ""
     message: str = ""
 
     @property
@@ -61,6 +65,11 @@ class PaneContent:
         if self.whole is not None:
             return self.whole
         return self.expected is not None and self.received >= self.expected
+
+    @property
+    def partial(self) -> bool:
+        """Whether some images are here and nothing more is coming by itself."""
+        return bool(self.received) and not self.complete and not self.progress and not self.withheld
 
     @property
     def completeness(self) -> str:
@@ -83,6 +92,21 @@ class PaneContent:
         """Which series and image is shown, such as "series 3 · image 12/133"."""
         image = f"image {self.image_number}/{self.image_count}" if self.image_number else ""
         return " · ".join(part for part in (self.series, image) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why an item is not shown; it stays until another item is looked at."""
+
+    item: Item
+    state: PaneState
+    message: str = ""
+
+
+def series_words(number: int, count: int, description: str) -> str:
+    """Which series of a study: "series 2/5 · CT thorax 3.0"; `number` counts from 0."""
+    place = f"series {number + 1}/{count}" if count > 1 else ""
+    return " · ".join(part for part in (place, description) if part)
 
 
 def _images(count: int) -> str:

@@ -67,9 +67,7 @@ def layout_corners(content: PaneContent, window: str, zoom: str, size: tuple[flo
     said = [content.position, zoom, window] if content.state is PaneState.IMAGE else [content.position]
     left = tuple((text, PLAIN) for text in said if text)
     room = width - 2 * margin(width) - _GAP
-    lines = _marks(content, together=True)
-    if lines and _width(left, 0) + _width(lines, 0) > room:
-        lines = _marks(content, together=False)
+    lines = _marks(content)
     placed: list[tuple[str, Ink]] = []
     for line in lines:
         while _width(left, len(placed)) + line[1].width(line[0]) > room and len(placed) < len(left):
@@ -78,13 +76,9 @@ def layout_corners(content: PaneContent, window: str, zoom: str, size: tuple[flo
     return Corners(left, tuple(placed), width, height)
 
 
-def _marks(content: PaneContent, *, together: bool) -> Lines:
+def _marks(content: PaneContent) -> Lines:
     """Completeness and what else must be said of the pixels, the most needed nearest to the corner."""
     lines = [(content.completeness, PLAIN if content.complete else AMBER)]
-    if content.footer and together and content.complete:
-        lines = [(f"{content.completeness} · {content.footer}", PLAIN)]
-    elif content.footer:
-        lines.append((content.footer, PLAIN))
     if content.lossy:
         lines.append(("LOSSY", STRONG))
     if content.derived:

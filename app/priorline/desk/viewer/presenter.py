@@ -1,12 +1,12 @@
 """What a pane shows of a study: gathers its instances as they arrive, orders them, and asks for the pixels."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from priorline.desk.bridge import Bridge
-from priorline.desk.viewer.ahead import LookAhead
-from priorline.desk.viewer.content import PaneContent, PaneState
+from priorline.desk.viewer.ahead import LookAhead, lacking_near
+from priorline.desk.viewer.content import Item, PaneContent, PaneState, Problem, series_words
 from priorline.desk.viewer.frames import FrameCache, FrameKey
 from priorline.desk.viewer.pane import Pane
 from priorline.domain.patient import Patient
@@ -21,22 +21,12 @@ from priorline.work.messages import CachedInstance, Event, OpenStudy, RequestFai
 ARRANGE_MILLISECONDS = 200
 ONLY_DOCUMENTS = "This study has no images, only documents."
 
-Item = tuple[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why an item is not shown; it stays until another item is looked at."""
-
-    item: Item
-    state: PaneState
-    message: str = ""
-
 
 class StudyPresenter(QObject):
     """Drives one pane; at most one study at a time."""
 
     shown = Signal(str)
+    looked = Signal()
     damaged = Signal(str, str)
     """The study's UID and the handle of an object that is not what was written into the cache."""
 
@@ -119,6 +109,7 @@ class StudyPresenter(QObject):
             self._touched = True
             self._index = min(max(index, 0), len(stack.items) - 1)
             self._show()
+            self.looked.emit()
 
     def step_series(self, direction: int) -> None:
         """Show the next or previous series, at its middle."""
@@ -127,6 +118,13 @@ class StudyPresenter(QObject):
             self._stack = min(max(self._stack + direction, 0), len(self._stacks) - 1)
             self._index = len(self._stacks[self._stack].items) // 2
             self._show()
+            self.looked.emit()
+
+    @property
+    def lacking_near(self) -> tuple[str, str] | None:
+        """Series and image that somebody scrolled to and around which images may be missing; None elsewhere."""
+        stack = self._current_stack()
+        return lacking_near(stack, self._index, self._instances) if stack and self._touched else None
 
     def _go_to_number(self, number: int) -> None:
         self.go_to(number - 1)
@@ -282,7 +280,9 @@ class StudyPresenter(QObject):
                 self._content,
                 state=state,
                 series_uid=stack.series_uid,
-                series=_series_words(self._stack, len(self._stacks), self._instances[item[0]]),
+                series=series_words(
+                    self._stack, len(self._stacks), self._instances[item[0]].header.series_description
+                ),
                 image_number=self._index + 1,
                 image_count=len(stack.items),
                 lossy=old.lossy if lossy is None else lossy,
@@ -290,8 +290,3 @@ class StudyPresenter(QObject):
                 message=message,
             )
         )
-
-
-def _series_words(number: int, count: int, instance: CachedInstance) -> str:
-    place = f"series {number + 1}/{count}" if count > 1 else ""
-    return " · ".join(part for part in (place, instance.header.series_description) if part)

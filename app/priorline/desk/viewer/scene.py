@@ -38,7 +38,9 @@ def spoken(content: PaneContent) -> list[str]:
     """What a screen reader says of a pane; of a withheld study only the role and the hospital."""
     if content.withheld:
         return [part for part in (content.role, content.hospital, "not shown") if part]
-    return [part for part in (content.role, content.date, content.place, content.patient) if part]
+    partial = f"partial, {content.completeness}" if content.partial else ""
+    parts = (content.role, partial, content.date, content.place, content.patient, *content.progress)
+    return [part for part in parts if part]
 
 
 def paint(painter: QPainter, size: tuple[int, int], scene: Scene, frames: FramePainter) -> None:
