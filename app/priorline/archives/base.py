@@ -8,10 +8,14 @@ from typing import Protocol
 from priorline.archives.tls import ClientContext
 from priorline.domain.patient import Patient
 from priorline.domain.study import SeriesAnswer, StudyAnswer
+from priorline.errors import NotDicom
 
 # A UUID-derived root (PS3.5 B.2) needs no registration.
 IMPLEMENTATION_CLASS_UID = "2.25.239437281450872391860371926459123847651"
 IMPLEMENTATION_VERSION_NAME = "PRIORLINE_0"
+# File meta information is explicit VR little endian, after preamble and "DICM" (PS3.10 7.1).
+META_AT, META_GROUP, META_ELEMENT = 132, 0x0002, struct.Struct("<HH2sH")
+LONG_VALUES = (b"OB", b"OW", b"UN", b"SQ", b"UT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,22 @@ def part10(received: Received, ae_title: str) -> bytes:
     )
     length = _element(0x0000, b"UL", struct.pack("<L", len(meta)))
     return b"".join((bytes(128), b"DICM", length, meta, received.dataset))
+
+
+def dataset_of(file: bytes) -> bytes:
+    """The encoded dataset in a DICOM file, as it stands there; the reverse of `part10`, for files of others, too.
+
+    Raises NotDicom where the file meta information (PS3.10 7.1) is torn.
+    """
+    at = META_AT
+    try:
+        while (head := META_ELEMENT.unpack_from(file, at))[0] == META_GROUP:
+            long = head[2] in LONG_VALUES
+            length = struct.unpack_from("<L", file, at + 8)[0] if long else head[3]
+            at += (12 if long else 8) + length
+    except struct.error as problem:
+        raise NotDicom("The file ends before its images begin; fetch the study again.") from problem
+    return file[at:]
 
 
 def _element(number: int, vr: bytes, value: bytes) -> bytes:

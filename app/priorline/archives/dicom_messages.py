@@ -21,9 +21,10 @@ MESSAGE_ID = 1
 REQUESTS: dict[type[DIMSEPrimitive], type[DIMSEMessage]] = {C_FIND: C_FIND_RQ, C_GET: C_GET_RQ, C_MOVE: C_MOVE_RQ}
 PDV_HEAD = 6
 FRAGMENT_MIN = 64
-C_FIND_RSP, C_STORE_RSP = 0x8020, 0x8001
-NO_DATASET = 0x0101
+C_FIND_RSP, C_STORE_RQ, C_STORE_RSP = 0x8020, 0x0001, 0x8001
+NO_DATASET, A_DATASET, LOW_PRIORITY = 0x0101, 0x0001, 0x0002
 AFFECTED_CLASS, KIND, RESPONDED, HAS_DATASET, STATUS = 0x0002, 0x0100, 0x0120, 0x0800, 0x0900
+MESSAGE, PRIORITY, AFFECTED_INSTANCE = 0x0110, 0x0700, 0x1000
 PLAIN = {0x0000, AFFECTED_CLASS, KIND, RESPONDED, HAS_DATASET, STATUS}
 PLAIN_LENGTH_MAX = 256
 ELEMENT = struct.Struct("<HHL")
@@ -123,20 +124,37 @@ def encoded(identifier: Dataset, transfer_syntax: UID) -> bytes:
     return encode(identifier, transfer_syntax.is_implicit_VR, transfer_syntax.is_little_endian) or b""
 
 
+def store_request(sop_class: str, sop_instance: str, message_id: int) -> bytes:
+    """The command set of a C-STORE-RQ of low priority (PS3.7 9.3.1.1)."""
+    return _command(
+        (AFFECTED_CLASS, _uid(sop_class)),
+        (KIND, struct.pack("<H", C_STORE_RQ)),
+        (MESSAGE, struct.pack("<H", message_id)),
+        (PRIORITY, struct.pack("<H", LOW_PRIORITY)),
+        (HAS_DATASET, struct.pack("<H", A_DATASET)),
+        (AFFECTED_INSTANCE, _uid(sop_instance)),
+    )
+
+
 def store_response(message: C_STORE, status: int = 0) -> bytes:
     """The command set of a C-STORE-RSP (PS3.7 9.3.1.2); without a status it says success."""
-    uids = (str(message.AffectedSOPClassUID or ""), str(message.AffectedSOPInstanceUID or ""))
-    sop_class, sop_instance = (uid.encode("ascii", "replace") + b"\0" * (len(uid) % 2) for uid in uids)
-    elements = (
-        (AFFECTED_CLASS, sop_class),
+    return _command(
+        (AFFECTED_CLASS, _uid(str(message.AffectedSOPClassUID or ""))),
         (KIND, struct.pack("<H", C_STORE_RSP)),
         (RESPONDED, struct.pack("<H", message.MessageID or 0)),
         (HAS_DATASET, struct.pack("<H", NO_DATASET)),
         (STATUS, struct.pack("<H", status)),
-        (0x1000, sop_instance),
+        (AFFECTED_INSTANCE, _uid(str(message.AffectedSOPInstanceUID or ""))),
     )
+
+
+def _command(*elements: tuple[int, bytes]) -> bytes:
     body = b"".join(ELEMENT.pack(0, number, len(value)) + value for number, value in elements)
     return ELEMENT.pack(0, 0, 4) + struct.pack("<L", len(body)) + body
+
+
+def _uid(uid: str) -> bytes:
+    return uid.encode("ascii", "replace") + b"\0" * (len(uid) % 2)
 
 
 def fragments(context_id: int, kind: int, encoded: bytes, pdu_length: int) -> Iterator[P_DATA]:

@@ -73,10 +73,29 @@ class Session:
         found: PresentationContext | None = self._association._accepted_cx.get(context_id)
         return found
 
+    def agreed(self, sop_class: str, transfer_syntax: str) -> PresentationContext | None:
+        """The accepted presentation context of exactly this SOP class and transfer syntax."""
+        accepted: list[PresentationContext] = self._association.accepted_contexts
+        for context in accepted:
+            # What was not proposed is no agreement, whatever the peer says.
+            if context.abstract_syntax == sop_class and context.transfer_syntax[:1] == [transfer_syntax]:
+                return context if self._association.was_proposed(context) else None
+        return None
+
     def ask(self, command: bytes, context: PresentationContext, identifier: bytes) -> None:
         """Send an encoded request and its identifier, encoded as the context demands."""
         self._send(context.context_id or 1, COMMAND, command)
         self._send(context.context_id or 1, DATASET, identifier)
+
+    def send_object(self, command: bytes, context: PresentationContext, dataset: bytes) -> None:
+        """Send an encoded request with an object of any size; each piece that the peer takes is progress."""
+        number, length = context.context_id or 1, self._association.dimse.maximum_pdu_size
+        self._send(number, COMMAND, command)
+        for piece in fragments(number, DATASET, dataset, length):
+            if not self._association.is_established:
+                return
+            self._association.dul.send_pdu(piece)
+            self.watch.progress()
 
     def accept(self, context_id: int, message: C_STORE) -> None:
         """Answer a C-STORE with success (PS3.7 9.3.1.2)."""

@@ -16,6 +16,7 @@ from priorline.domain.timeline import Timeline, TimelineStudy
 from priorline.work.messages import (
     Event,
     HospitalEnded,
+    Notice,
     PatientKnown,
     ReadFolder,
     Request,
@@ -39,9 +40,16 @@ class Case(QObject):
     instance_arrived = Signal(str, object, int, int)
     details_on_record = Signal(object)
 
-    def __init__(self, bridge: Bridge, hospitals: tuple[str, ...], table: RegionTable, parent: QObject) -> None:
+    def __init__(
+        self,
+        bridge: Bridge,
+        hospitals: tuple[str, ...],
+        table: RegionTable,
+        parent: QObject,
+        departments: frozenset[str] = frozenset(),
+    ) -> None:
         super().__init__(parent)
-        self._bridge, self._hospitals, self._table = bridge, hospitals, table
+        self._bridge, self._hospitals, self._table, self._departments = bridge, hospitals, table, departments
         self.timeline: Timeline | None = None
         self._fetches = Fetches(bridge, hospitals, self)
         known = self._fetches
@@ -174,6 +182,8 @@ class Case(QObject):
     def _take(self, event: Event) -> None:
         if event.number in self._searches:
             self._take_search(event)
+        elif isinstance(event, Notice):
+            self.failed.emit(event.message)
 
     def _change(self) -> None:
         if not self._soon.isActive():
@@ -196,7 +206,8 @@ class Case(QObject):
 
     def _know(self, event: PatientKnown) -> None:
         if self.timeline is None:
-            self.timeline = Timeline(event.patient, self._hospitals, self._table, event.local_numbers, event.links)
+            known = (event.local_numbers, event.links, self._departments)
+            self.timeline = Timeline(event.patient, self._hospitals, self._table, *known)
             self.patient_known.emit()
         if event.current is not None:
             self._current_uid = event.current.study_uid

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from PySide6.QtCore import QObject, Signal
 
 from priorline.desk.bridge import Bridge
-from priorline.domain.study import FetchReport, FetchState, StudyAnswer
+from priorline.domain.study import FetchReport, FetchState, StudyAnswer, measured_by
 from priorline.domain.timeline import TimelineStudy
 from priorline.work.messages import (
     AskPresence,
@@ -68,7 +68,7 @@ class Fetches(QObject):
             self._waiting[uid] = study
         elif not self.is_whole(study):
             # A folder holds nothing more: all there is was taken in at once.
-            self._holders[uid] = [copy for copy in study.answers if copy.hospital in self._hospitals]
+            self._holders[uid] = [copy for copy in study.holders if copy.hospital in self._hospitals]
             self._ask_next_holder(uid)
 
     def stop(self, study_uid: str) -> None:
@@ -144,7 +144,7 @@ class Fetches(QObject):
             case InstanceArrived():
                 if event.number not in self._stopped:
                     self.fetching[uid] = (event.received, event.expected)
-                self.presence[uid] = PresenceItem(event.received, complete=False)
+                self.presence[uid] = PresenceItem(event.received, complete=False, hospital=asked.hospital)
                 self.instance_arrived.emit(uid, event.instance, event.received, event.expected)
                 self.changed.emit()
             case FetchEnded():
@@ -160,6 +160,7 @@ class Fetches(QObject):
             self.ask_presence((uid,))
             return
         self.fetching.pop(uid, None)
+        report = measured_by(report, self._holders.get(uid, ()))
         if report.state is not FetchState.COMPLETE and self._ask_next_holder(uid):
             return
         self.reports[uid] = report

@@ -84,4 +84,12 @@ def empty_line(coverage: Coverage) -> str:
 
 def copies(study: TimelineStudy) -> str:
     """Who holds it: "UMC West, OLV Clinic"."""
-    return ", ".join(study.hospitals)
+    return ", ".join(study.places)
+
+
+def source(study: TimelineStudy, fetched_from: str) -> str:
+    """Where the patient was, and where its pictures are from where that is a copy of the department's."""
+    origin = study.places[0]
+    copy = dict(zip(study.hospitals, study.places, strict=True)).get(fetched_from, origin)
+    is_copy = copy not in (origin, fetched_from)
+    return f"{origin}, from {copy}" if is_copy else origin

@@ -20,6 +20,7 @@ from priorline.work.cache_page import tell_of_cache
 from priorline.work.decided import Decided
 from priorline.work.desk_cache import cached_instance, contents
 from priorline.work.fetch import Arrived, StudyFetch
+from priorline.work.filling import Filling
 from priorline.work.folder import read_folder
 from priorline.work.hospitals import Hospital, local_numbers
 from priorline.work.looked_at import LookedAt
@@ -38,6 +39,7 @@ from priorline.work.messages import (
     HospitalEnded,
     InstanceArrived,
     LookAtPerson,
+    Notice,
     OpenStudy,
     PatientKnown,
     PresenceItem,
@@ -72,6 +74,7 @@ class Courier:
         # One fetch at a time and hospital; searches never wait behind one.
         self._fetch_lanes = {hospital.name: threading.Lock() for hospital in session.hospitals}
         self._looked_at = LookedAt(session.store)
+        self._filling = Filling(session, self._notice)
         decided = Decided(session, self.send)
         self._ways: dict[type[Request], Callable[[Any], None]] = {
             Search: self._search,
@@ -94,6 +97,9 @@ class Courier:
                 write_message(self._events, encode(event))
             except OSError:
                 os._exit(0)
+
+    def _notice(self, message: str) -> None:
+        self.send(Notice(0, message))
 
     def take(self, request: CourierRequest) -> None:
         """Start on a request; returns at once, but for what a person decided, which is short."""
@@ -183,6 +189,7 @@ class Courier:
             report = fetch.run(self._session.trail, request.series_uid, request.reason)
         self._looked_at.arrived(study.study_uid)
         self.send(FetchEnded(number, report))
+        self._filling.fetched(report)
 
     def _open_study(self, request: OpenStudy) -> None:
         """What is here of a study; that somebody looks at it is on record before the pictures are."""
@@ -212,7 +219,7 @@ class Courier:
 
     def _presence(self, request: AskPresence) -> None:
         found = self._session.store.presence(request.study_uids)
-        items = {uid: PresenceItem(here.images, here.complete) for uid, here in found.items()}
+        items = {uid: PresenceItem(here.images, here.complete, here.hospital) for uid, here in found.items()}
         self.send(PresenceKnown(request.number, items))
 
 

@@ -108,9 +108,9 @@ class HospitalChip(Chip):
         loud = again or report.state is HospitalState.ASKING or not states.is_well(report)
         name_colour = theme.TEXT if again else theme.QUIET
         said = f"{word} · retry" if again else word
-        self.show_face(Face(colour, short(report.hospital), name_colour, said, colour if loud else theme.QUIET))
-        self.setToolTip(f"{report.hospital}: {word}{states.after(report)}. {report.message}".strip())
-        self.setAccessibleName(f"{report.hospital}, {word}{', press to ask again' if again else ''}")
+        self.show_face(Face(colour, short(report.place), name_colour, said, colour if loud else theme.QUIET))
+        self.setToolTip(f"{report.place}: {word}{states.after(report)}. {report.message}".strip())
+        self.setAccessibleName(f"{report.place}, {word}{', press to ask again' if again else ''}")
         self.setEnabled(again)
 
     def _press(self) -> None:

@@ -86,7 +86,7 @@ class CoverageBar(Flow):
 
     def _choose(self) -> states.Shown:
         if len(self._reports) <= states.MOST_CHIPS:
-            widths = [width_of(report.hospital) for report in self._reports]
+            widths = [width_of(report.place) for report in self._reports]
             if len(rows_of(widths, self.width(), SPACING)) <= MOST_ROWS:
                 return states.Shown(self._reports, (), ())
         now = time.monotonic()
