@@ -70,7 +70,7 @@ def peer(port: int, timeouts: Timeouts = PATIENT_WAIT, **changes: Any) -> DicomP
 @contextlib.contextmanager
 def orthanc(folder: Path, **options: Any) -> Iterator[DicomPeer]:
     """A running Orthanc that keeps its data in `folder`; `options` change its configuration."""
-    port, http = free_port(), free_port()
+    port, http = int(options.get("DicomPort") or free_port()), free_port()
     configuration = {
         "Name": "test",
         "DicomAet": CALLED,

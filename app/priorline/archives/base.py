@@ -14,7 +14,7 @@ from priorline.errors import NotDicom
 IMPLEMENTATION_CLASS_UID = "2.25.239437281450872391860371926459123847651"
 IMPLEMENTATION_VERSION_NAME = "PRIORLINE_0"
 # File meta information is explicit VR little endian, after preamble and "DICM" (PS3.10 7.1).
-META_AT, META_GROUP, META_ELEMENT = 132, 0x0002, struct.Struct("<HH2sH")
+META_AT, META_GROUP, META_VALUE = 132, b"\x02\x00", struct.Struct("<2sH")
 LONG_VALUES = (b"OB", b"OW", b"UN", b"SQ", b"UT")
 
 
@@ -190,12 +190,14 @@ def dataset_of(file: bytes) -> bytes:
     """
     at = META_AT
     try:
-        while (head := META_ELEMENT.unpack_from(file, at))[0] == META_GROUP:
-            long = head[2] in LONG_VALUES
-            length = struct.unpack_from("<L", file, at + 8)[0] if long else head[3]
-            at += (12 if long else 8) + length
-    except struct.error as problem:
-        raise NotDicom("The file ends before its images begin; fetch the study again.") from problem
+        while file[at : at + 2] == META_GROUP:
+            kind, short = META_VALUE.unpack_from(file, at + 4)
+            is_long = kind in LONG_VALUES
+            at += 12 + struct.unpack_from("<L", file, at + 8)[0] if is_long else 8 + short
+    except struct.error:
+        at = len(file) + 1
+    if not META_AT < at <= len(file):
+        raise NotDicom("The file ends before its dataset begins; fetch the study again.")
     return file[at:]
 
 

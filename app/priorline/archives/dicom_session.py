@@ -1,5 +1,6 @@
 """One association with a peer: opened, used for one exchange, closed; every way of failing becomes a typed error."""
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,6 +87,12 @@ class Session:
         """Send an encoded request and its identifier, encoded as the context demands."""
         self._send(context.context_id or 1, COMMAND, command)
         self._send(context.context_id or 1, DATASET, identifier)
+
+    def limit_unsent(self, length: int) -> None:
+        """Let the system keep no more bytes than these unsent, so that a slow line is seen to make progress."""
+        sock = self._association.transport.socket
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, length)
 
     def send_object(self, command: bytes, context: PresentationContext, dataset: bytes) -> None:
         """Send an encoded request with an object of any size; each piece that the peer takes is progress."""

@@ -46,13 +46,13 @@ class Added:
 class Presence:
     """How much of a study the cache holds; `expected` is 0 where nobody said how many images there are.
 
-    `hospital` is the one that it was fetched from last.
+    `hospital` is the one that it was fetched from last; two that differ in nothing else hold as much.
     """
 
     images: int = 0
     complete: bool = False
     expected: int = 0
-    hospital: str = ""
+    hospital: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ def _fetch_all(session: Session, study_uids: list[str], series: str) -> list[Fet
 
 def _fetch(session: Session, uid: str, series: str, tell: Callable[[Arrived], None]) -> FetchReport:
     """From the first hospital that has it and gives all of it; the best attempt is reported."""
-    attempts = []
+    attempts: list[FetchReport] = []
     holders = find_holders(session.hospitals, uid, session.trail)
     for hospital, study in holders.found:
         assert hospital.archive is not None  # noqa: S101 - `find_holders` asked it

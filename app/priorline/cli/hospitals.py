@@ -86,9 +86,7 @@ def _check_storage(hospital: Hospital, check: Check) -> None:
     if hospital.storage is None:
         check.findings.append('It is a department archive and is not filled: that takes protocol "dicom".')
     elif not check.store:
-        check.findings.append(
-            "It does not accept storage (C-STORE) from us; it is asked first, but cannot be filled."
-        )
+        check.findings.append("It does not accept storage (C-STORE) from us, so it is asked first but not filled.")
 
 
 def _can_retrieve(check: Check, retrieve: str, ours: Workstation) -> bool:

@@ -88,8 +88,7 @@ def copies(study: TimelineStudy) -> str:
 
 
 def source(study: TimelineStudy, fetched_from: str) -> str:
-    """Where the patient was, and where its pictures are from where that is a copy of the department's."""
-    origin = study.places[0]
-    copy = dict(zip(study.hospitals, study.places, strict=True)).get(fetched_from, origin)
-    is_copy = copy not in (origin, fetched_from)
-    return f"{origin}, from {copy}" if is_copy else origin
+    """Where the patient was, and which other holder the pictures came from, such as the department's archive."""
+    origin, places = study.places[0], dict(zip(study.hospitals, study.places, strict=True))
+    copy = places.get(fetched_from, origin)
+    return origin if copy == origin else f"{origin}, from {copy}"

@@ -19,8 +19,8 @@ BEDSIDE_WORDS = frozenset(
 class Told:
     """What all copies of a study say together: worked out once, as ranking and drawing ask for it again and again.
 
-    `hospitals` are the holders as configured, `places` the same as the user sees them. `modalities` has those of pictures before those of documents; `images` is the largest number of instances that any
-    holder gives.
+    `hospitals` are the holders as configured, `places` the same as the user sees them. `modalities` has those of
+    pictures before those of documents; `images` is the largest number of instances that any holder gives.
     """
 
     hospitals: tuple[str, ...]
@@ -32,7 +32,7 @@ class Told:
 
 
 def told_by(answers: Sequence[StudyAnswer], departments: Collection[str] = ()) -> Told:
-    """What `answers`, the copies of one study, say together; `departments` names our own archives among the holders."""
+    """What `answers`, the copies of one study, say together; `departments` are our own archives among the holders."""
     names = tuple(answer.hospital for answer in answers)
     found = dict.fromkeys(modality for answer in answers for modality in answer.modalities)
     counts = [answer.images for answer in answers if answer.images is not None]

@@ -38,7 +38,7 @@ class Filled:
 
 
 class Turn:
-    """When the next image may go, and whether to try again; this one never waits, and tries again only after progress."""
+    """When the next image may go, and whether to try again; this one never waits, and goes on only after progress."""
 
     def wait(self) -> None:
         """Hold an image back as long as others go first."""

@@ -80,7 +80,7 @@ class Hospital:
         return patient
 
     def asked_under(self, patient: Patient) -> tuple[Patient, ...]:
-        """`patient` under every number to ask for here, each once: one, or those of all whose studies are kept here."""
+        """`patient` under every number to ask for here, each once: one, or those of all who sent here."""
         asked = (hospital.asked_as(patient) for hospital in (self, *self.others))
         return tuple({one.identifier.value: one for one in asked if one is not None}.values())
 
