@@ -144,29 +144,13 @@ def test_it_goes_by_tls_where_that_is_configured(files: list[Path], tmp_path: Pa
 
 
 @contextlib.contextmanager
-def storing(answer: Callable[[int], int], **settings: Any) -> Iterator[tuple[DicomPeer, list[evt.Event]]]:
-    """An archive that answers the n-th image, from 1, with a status; 0 < 0 hangs up. What it was sent is kept."""
-    taken: list[evt.Event] = []
-
-    def handle(event: evt.Event) -> int:
-        taken.append(event)
-        status = answer(len(taken))
-        if status < 0:
-            event.assoc.dul.socket.socket.shutdown(socket.SHUT_RDWR)
-            return SUCCESS
-        return status
-
-    entity = AE(peers.CALLED)
-    for sop_class, syntax in {(o.sop_class_uid, o.transfer_syntax) for o in map(outgoing, settings.pop("files"))}:
-        entity.add_supported_context(sop_class, syntax)
-    entity.maximum_pdu_size = settings.pop("pdu", 16382)
-    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, handle)])
-    assert server is not None
-    with peers.sockets_shut():
-        try:
-            yield peers.peer(server.socket.getsockname()[1], peers.QUICK), taken
-        finally:
-            entity.shutdown()
+def storing(
+    answer: Callable[[int], int], files: Sequence[Path], pdu: int = 16382
+) -> Iterator[tuple[DicomPeer, list[evt.Event]]]:
+    """As `peers.storing`, for what these files hold."""
+    kinds = {(one.sop_class_uid, one.transfer_syntax) for one in map(outgoing, files)}
+    with peers.storing(answer, kinds, pdu) as told:
+        yield told
 
 
 @pytest.mark.parametrize("status", [0xB000, 0xB006, 0xB007])
