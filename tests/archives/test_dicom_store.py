@@ -341,6 +341,12 @@ def test_it_ends_where_nobody_wants_it_any_more(files: list[Path]) -> None:
         assert len(answers) == len(taken) == 2
 
 
+def test_what_nobody_wants_when_it_begins_asks_for_no_association(files: list[Path]) -> None:
+    with storing(lambda _number: SUCCESS, files=files) as (peer, taken):
+        DicomStorage(peer).store([outgoing(file) for file in files], lambda *_: None, lambda: True)
+        assert taken == []
+
+
 def test_what_the_reader_raises_comes_back(files: list[Path]) -> None:
     def torn() -> bytes:
         raise NotDicom("torn")
