@@ -1,7 +1,7 @@
 """A department's own archive beside hospitals, from the command line: asked first, filled, never taken for one."""
 
-import contextlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,9 +28,13 @@ from pynetdicom import evt
 import peers
 from priorline.archives.base import DicomPeer, Received
 from priorline.archives.dicom import DicomArchive
+from tls_peers import recorded
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs a peer that is packaged for Linux")
 
+SCALE = Path(__file__).resolve().parents[2] / "docs" / "scale.md"
+# Command Field (0000,0100) of a C-STORE-RQ (PS3.7 9.3.1.1).
+STORE_REQUEST = bytes.fromhex("00000001020000000100")
 OURS, SECOND = "Our archive", "Second archive"
 
 
@@ -59,9 +63,12 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
 
 @pytest.fixture
 def ours(tmp_path: Path) -> Iterator[DicomPeer]:
-    """The department's archive, empty: a plain Orthanc of Debian."""
+    """The department's archive, empty: a plain Orthanc of Debian, configured as the document says."""
     (tmp_path / "ours").mkdir()
-    with peers.orthanc(tmp_path / "ours") as peer:
+    told = json.loads(re.findall(r"```json\n(.*?)```", SCALE.read_text("utf-8"), re.DOTALL)[0])
+    told["DicomModalities"]["desk-1"]["Host"] = "127.0.0.1"
+    told |= {"DicomAet": peers.CALLED, "DicomPort": peers.free_port(), "DicomAlwaysAllowEcho": False}
+    with peers.orthanc(tmp_path / "ours", **told) as peer:
         yield peer
 
 
@@ -198,18 +205,17 @@ def test_two_departments_are_filled_and_one_that_fails_does_not_hold_up_the_othe
     assert len(list(kept.iterdir())) == CT_SLICES
 
 
-def test_nothing_is_ever_proposed_for_storage_to_a_hospital(city: City, ours: DicomPeer, tmp_path: Path) -> None:
-    """All that goes out to the hospitals is recorded: no storage is offered, but to receive by C-GET."""
-    from tls_peers import recorded
-
-    with recorded(city.north.port) as (north, heard), contextlib.suppress(OSError):
-        place = hospital(NORTH, peers.peer(north))
-        run = write_config(tmp_path / "priorline.toml", place, hospital(SOUTH, city.south), department(ours))
-        assert run("hospitals", "check").code in (0, 3)
+def test_no_storage_ever_goes_out_to_a_hospital(city: City, ours: DicomPeer, tmp_path: Path) -> None:
+    """All that goes out is recorded, to a hospital and to the department's archive."""
+    with recorded(city.north.port) as (north, to_hospital), recorded(ours.port) as (archive, to_department):
+        run = write_config(
+            tmp_path / "priorline.toml", hospital(NORTH, peers.peer(north)), department(peers.peer(archive))
+        )
+        assert run("hospitals", "check").code == 0
         assert run("fetch", CT, SHARED, "--json").code == 0
-    assert heard
-    for said in heard:
-        assert b"\x00\x01\x02\x00\x00\x00\x01\x00" not in bytes(said)  # Command Field (0000,0100): C-STORE-RQ
+    assert to_hospital
+    assert not any(STORE_REQUEST in said for said in to_hospital)
+    assert any(STORE_REQUEST in said for said in to_department)
     assert len(objects(ours, CT)) == CT_SLICES
 
 
