@@ -85,7 +85,9 @@ def find_current(hospitals: Sequence[Hospital], study_uid: str, trail: AuditTrai
     until = time.monotonic() + SECOND_OPINION_SECONDS
     for lane in lanes:
         lane.join(max(0.0, until - time.monotonic()))
-    answers = [found[hospital.name] for hospital in hospitals if hospital.name in found]
+    # A copy in the department's archive has the number of some hospital, so it decides only where none of them does.
+    ordered = sorted(hospitals, key=lambda hospital: hospital.is_department)
+    answers = [found[hospital.name] for hospital in ordered if hospital.name in found]
     if any(_contradicts(answers[0].patient, other.patient) for other in answers[1:]):
         raise EnvironmentFault("Hospitals disagree about whose study this is; give the patient's number instead.")
     return answers[0] if answers else None
