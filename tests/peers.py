@@ -10,13 +10,13 @@ import subprocess
 import threading
 import time
 import unittest.mock
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.transport import AssociationSocket
 
 from priorline.archives.base import DicomPeer, Timeouts
@@ -70,7 +70,7 @@ def peer(port: int, timeouts: Timeouts = PATIENT_WAIT, **changes: Any) -> DicomP
 @contextlib.contextmanager
 def orthanc(folder: Path, **options: Any) -> Iterator[DicomPeer]:
     """A running Orthanc that keeps its data in `folder`; `options` change its configuration."""
-    port, http = free_port(), free_port()
+    port, http = int(options.get("DicomPort") or free_port()), free_port()
     configuration = {
         "Name": "test",
         "DicomAet": CALLED,
@@ -171,6 +171,37 @@ def scripted(
     with sockets_shut():
         try:
             yield peer(server.socket.getsockname()[1], QUICK)
+        finally:
+            _wait_for_end(entity)
+            entity.shutdown()
+
+
+@contextlib.contextmanager
+def storing(
+    answer: Callable[[int], int], kinds: Iterable[tuple[str, str]], pdu: int = 16382
+) -> Iterator[tuple[DicomPeer, list[Any]]]:
+    """An archive that takes these SOP classes and transfer syntaxes, and answers no question.
+
+    It answers the n-th image, from 1, with a status, or hangs up where that is negative. What it was sent is kept.
+    """
+    taken: list[Any] = []
+
+    def handle(event: Any) -> int:
+        taken.append(event)
+        status = answer(len(taken))
+        if status < 0:
+            event.assoc.dul.socket.socket.shutdown(socket.SHUT_RDWR)
+        return max(status, 0)
+
+    entity = AE(CALLED)
+    for sop_class, syntax in kinds:
+        entity.add_supported_context(sop_class, syntax)
+    entity.maximum_pdu_size = pdu
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, handle)])
+    assert server is not None
+    with sockets_shut():
+        try:
+            yield peer(server.socket.getsockname()[1], QUICK), taken
         finally:
             _wait_for_end(entity)
             entity.shutdown()

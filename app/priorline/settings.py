@@ -157,6 +157,7 @@ class HospitalSettings(Section, frozen=True):
 
     `token_file` holds the bearer token for a DICOMweb service; the token itself is never part of the settings. By
     C-MOVE it may send under the AE titles `sends_as`, if any, instead of `ae_title`, and from the hosts `sends_from`.
+    With the role "department" it is our own archive: asked first, and filled with what was fetched elsewhere.
     """
 
     name: Annotated[str, Meta(pattern=r"\S", description="text that is not empty")]

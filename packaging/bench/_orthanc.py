@@ -80,14 +80,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def orthanc_with_study(folder: Path) -> Iterator[int]:
-    """A running Orthanc that holds the study; gives its DICOM port."""
+def orthanc_with_study(folder: Path, http: int = 0) -> Iterator[int]:
+    """A running Orthanc that holds the study, its REST API at port `http`; gives its DICOM port."""
     port = free_port()
     configuration: dict[str, Any] = {
         "Name": "bench",
         "DicomAet": TITLE,
         "DicomPort": port,
-        "HttpPort": free_port(),
+        "HttpPort": http or free_port(),
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": False,
         "StorageDirectory": str(folder / "storage"),

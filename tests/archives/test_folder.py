@@ -93,8 +93,8 @@ def test_series_and_instances_are_listed_and_handed_over_byte_for_byte(tmp_path:
     files = save(tmp_path, study(CHEST))
     archive = archive_of(tmp_path)
     assert archive.list_instances(CHEST) == {
-        f"{CHEST}.1": {f"{CHEST}.1.0", f"{CHEST}.1.1"},
-        f"{CHEST}.2": {f"{CHEST}.2.2", f"{CHEST}.2.3"},
+        f"{CHEST}.1": [f"{CHEST}.1.0", f"{CHEST}.1.1"],
+        f"{CHEST}.2": [f"{CHEST}.2.2", f"{CHEST}.2.3"],
     }
     assert [(one.series_uid, one.images, one.number) for one in archive.list_series(CHEST)] == [
         (f"{CHEST}.1", 2, 1),

@@ -286,7 +286,7 @@ def test_a_stopped_fetch_keeps_what_came(open_desk: Open, hospitals: SmallHospit
     assert presence.studies["1.2.3"] == PresenceItem(0, complete=False)
     desk.courier.send(AskPresence(4, (current.study_uid,)))
     assert desk.until_the_end(4) == [
-        PresenceKnown(4, {current.study_uid: PresenceItem(ended.report.received, complete=False)})
+        PresenceKnown(4, {current.study_uid: PresenceItem(ended.report.received, False, current.hospital)})
     ]
 
 

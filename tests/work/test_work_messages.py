@@ -71,7 +71,8 @@ EVENTS: list[m.CourierEvent] = [
     m.InstanceArrived(3, "1.2.3", INSTANCE, 1, 2, 512),
     m.FetchEnded(3, FetchReport("1.2.3", "Here", FetchState.PARTIAL, reasons=("cut",))),
     m.StudyContents(4, "1.2.3", (INSTANCE,), 2, complete=False),
-    m.PresenceKnown(5, {"1.2.3": m.PresenceItem(1, complete=False)}),
+    m.PresenceKnown(5, {"1.2.3": m.PresenceItem(1, complete=False, hospital="Here")}),
+    m.Notice(0, "Something is behind."),
     m.RequestFailed(6, "No."),
     m.Ready(0),
 ]

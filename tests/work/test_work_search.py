@@ -289,3 +289,31 @@ def test_of_hospitals_that_agree_the_first_configured_one_counts(trail: AuditTra
     found = find_current(hospitals, study("A", 1).study_uid, trail)
     assert found is not None
     assert found.hospital == "A"
+
+
+def test_a_department_is_asked_under_every_number_that_is_known_and_recorded_so(trail: AuditTrail) -> None:
+    same, other = hospital(Scripted("A")), hospital(Scripted("B"), patient_id={"PL-0042": "B-99"})
+    ours = Scripted("Ours", [study("Ours", 1)])
+    department = replace(hospital(ours, role="department"), others=(same, other))
+    ear = ask([same, other, department], trail)
+    assert ours.asked == ["PL-0042", "B-99"]
+    assert ear.reports["Ours"].studies == 1
+    asked = [(one["hospital"], one["patient_id"]) for one in trail.records()]
+    assert asked == [("A", "PL-0042"), ("B", "B-99"), ("Ours", "PL-0042"), ("Ours", "B-99")]
+
+
+def test_a_department_says_whose_a_study_is_only_where_no_hospital_does(trail: AuditTrail) -> None:
+    ours = hospital(Scripted("Ours", [study("Ours", 1)]), role="department")
+    found = find_current([ours, hospital(Scripted("A", [study("A", 1)]))], "1.2.3.1", trail)
+    assert found is not None
+    assert found.hospital == "A"
+    alone = find_current([ours, hospital(Scripted("A"))], "1.2.3.1", trail)
+    assert alone is not None
+    assert alone.hospital == "Ours"
+
+
+def test_a_department_is_fetched_from_first(trail: AuditTrail) -> None:
+    many = hospital(Scripted("A", [study("A", 1, 9)]))
+    ours = hospital(Scripted("Ours", [study("Ours", 1, 2)]), role="department")
+    found = find_holders([many, ours], "1.2.3.1", trail).found
+    assert [held.name for held, _ in found] == ["Ours", "A"]

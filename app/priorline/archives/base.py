@@ -10,10 +10,14 @@ from priorline.archives.tls import ClientContext
 from priorline.domain.fetch_order import Batch
 from priorline.domain.patient import Patient
 from priorline.domain.study import SeriesAnswer, StudyAnswer
+from priorline.errors import NotDicom
 
 # A UUID-derived root (PS3.5 B.2) needs no registration.
 IMPLEMENTATION_CLASS_UID = "2.25.239437281450872391860371926459123847651"
 IMPLEMENTATION_VERSION_NAME = "PRIORLINE_0"
+# File meta information is explicit VR little endian, after preamble and "DICM" (PS3.10 7.1).
+META_AT, META_GROUP, META_VALUE = 132, b"\x02\x00", struct.Struct("<2sH")
+LONG_VALUES = (b"OB", b"OW", b"UN", b"SQ", b"UT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +197,24 @@ def part10_head(announced: Announced, ae_title: str) -> bytes:
     )
     length = _element(0x0000, b"UL", struct.pack("<L", len(meta)))
     return b"".join((bytes(128), b"DICM", length, meta))
+
+
+def dataset_of(file: bytes) -> bytes:
+    """The encoded dataset in a DICOM file, as it stands there; the reverse of `part10`, for files of others, too.
+
+    Raises NotDicom where the file meta information (PS3.10 7.1) is torn.
+    """
+    at = META_AT
+    try:
+        while file[at : at + 2] == META_GROUP:
+            kind, short = META_VALUE.unpack_from(file, at + 4)
+            is_long = kind in LONG_VALUES
+            at += 12 + struct.unpack_from("<L", file, at + 8)[0] if is_long else 8 + short
+    except struct.error:
+        at = len(file) + 1
+    if not META_AT < at <= len(file):
+        raise NotDicom("The file ends before its dataset begins; fetch the study again.")
+    return file[at:]
 
 
 def _element(number: int, vr: bytes, value: bytes) -> bytes:

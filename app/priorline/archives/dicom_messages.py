@@ -23,10 +23,11 @@ MESSAGE_ID = 1
 REQUESTS: dict[type[DIMSEPrimitive], type[DIMSEMessage]] = {C_FIND: C_FIND_RQ, C_GET: C_GET_RQ, C_MOVE: C_MOVE_RQ}
 PDV_HEAD = 6
 FRAGMENT_MIN = 64
-C_STORE_RSP = 0x8001
+C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
 ANSWERS: dict[int, type[C_FIND] | type[C_GET] | type[C_MOVE]] = {0x8020: C_FIND, 0x8010: C_GET, 0x8021: C_MOVE}
-NO_DATASET = 0x0101
+NO_DATASET, A_DATASET, LOW_PRIORITY = 0x0101, 0x0001, 0x0002
 AFFECTED_CLASS, KIND, RESPONDED, HAS_DATASET, STATUS = 0x0002, 0x0100, 0x0120, 0x0800, 0x0900
+MESSAGE, PRIORITY, AFFECTED_INSTANCE = 0x0110, 0x0700, 0x1000
 # How many sub-operations of a retrieval remain, completed, failed and gave a warning (PS3.7 9.3.3.2).
 COUNTERS = {
     0x1020: "NumberOfRemainingSuboperations",
@@ -139,20 +140,37 @@ def encoded(identifier: Dataset, transfer_syntax: UID) -> bytes:
     return encode(identifier, transfer_syntax.is_implicit_VR, transfer_syntax.is_little_endian) or b""
 
 
+def store_request(sop_class: str, sop_instance: str, message_id: int) -> bytes:
+    """The command set of a C-STORE-RQ of low priority (PS3.7 9.3.1.1)."""
+    return _command(
+        (AFFECTED_CLASS, _uid(sop_class)),
+        (KIND, struct.pack("<H", C_STORE_RQ)),
+        (MESSAGE, struct.pack("<H", message_id)),
+        (PRIORITY, struct.pack("<H", LOW_PRIORITY)),
+        (HAS_DATASET, struct.pack("<H", A_DATASET)),
+        (AFFECTED_INSTANCE, _uid(sop_instance)),
+    )
+
+
 def store_response(asked: StoreRequest, status: int = 0) -> bytes:
     """The command set of a C-STORE-RSP (PS3.7 9.3.1.2); without a status it says success."""
-    uids = (asked.sop_class_uid, asked.sop_instance_uid)
-    sop_class, sop_instance = (uid.encode("ascii", "replace") + b"\0" * (len(uid) % 2) for uid in uids)
-    elements = (
-        (AFFECTED_CLASS, sop_class),
+    return _command(
+        (AFFECTED_CLASS, _uid(asked.sop_class_uid)),
         (KIND, struct.pack("<H", C_STORE_RSP)),
         (RESPONDED, struct.pack("<H", asked.message_id)),
         (HAS_DATASET, struct.pack("<H", NO_DATASET)),
         (STATUS, struct.pack("<H", status)),
-        (0x1000, sop_instance),
+        (AFFECTED_INSTANCE, _uid(asked.sop_instance_uid)),
     )
+
+
+def _command(*elements: tuple[int, bytes]) -> bytes:
     body = b"".join(ELEMENT.pack(0, number, len(value)) + value for number, value in elements)
     return ELEMENT.pack(0, 0, 4) + struct.pack("<L", len(body)) + body
+
+
+def _uid(uid: str) -> bytes:
+    return uid.encode("ascii", "replace") + b"\0" * (len(uid) % 2)
 
 
 def data_pdus(context_id: int, kind: int, encoded: bytes, pdu_length: int) -> Iterator[bytes]:

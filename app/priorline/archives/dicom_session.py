@@ -1,5 +1,6 @@
 """One association with a peer: opened, used for one exchange, closed; every way of failing becomes a typed error."""
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AddressInformation
 
 from priorline.archives.base import DicomPeer
-from priorline.archives.dicom_messages import COMMAND, DATASET, MESSAGE_ID, store_response
+from priorline.archives.dicom_messages import COMMAND, DATASET, MESSAGE_ID, data_pdus, store_response
 from priorline.archives.inflow import Begin, StoreRequest
 from priorline.archives.upper_layer import Proposal, WatchedAssociation
 from priorline.archives.watch import Fault, Watch
@@ -74,6 +75,15 @@ class Session:
         found: PresentationContext | None = self._association._accepted_cx.get(context_id)
         return found
 
+    def agreed(self, sop_class: str, transfer_syntax: str) -> PresentationContext | None:
+        """The accepted presentation context of exactly this SOP class and transfer syntax."""
+        accepted: list[PresentationContext] = self._association.accepted_contexts
+        for context in accepted:
+            # What was not proposed is no agreement, whatever the peer says.
+            if context.abstract_syntax == sop_class and context.transfer_syntax[:1] == [transfer_syntax]:
+                return context if self._association.was_proposed(context) else None
+        return None
+
     def ask(self, command: bytes, context: PresentationContext, identifier: bytes) -> None:
         """Send an encoded request and its identifier, encoded as the context demands."""
         self._association.send_data(context.context_id or 1, COMMAND, command)
@@ -82,6 +92,22 @@ class Session:
     def receive_into(self, begin: Begin) -> None:
         """Say where the datasets of the instances to come go; what `begin` raises is raised by `receive`."""
         self._association.receive_into(begin)
+
+    def limit_unsent(self, length: int) -> None:
+        """Let the system keep no more bytes than these unsent, so that a slow line is seen to make progress."""
+        sock = self._association.transport.socket
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, length)
+
+    def send_object(self, command: bytes, context: PresentationContext, dataset: bytes) -> None:
+        """Send an encoded request with an object of any size; each piece that the peer takes is progress."""
+        number, length = context.context_id or 1, self._association.dimse.maximum_pdu_size
+        self._association.send_data(number, COMMAND, command)
+        for pdu in data_pdus(number, DATASET, dataset, length):
+            if not self._association.is_established:
+                return
+            self._association.transport.send(pdu)
+            self.watch.progress()
 
     def accept(self, context_id: int, asked: StoreRequest) -> None:
         """Answer a C-STORE with success (PS3.7 9.3.1.2)."""

@@ -135,8 +135,10 @@ class _Negotiation(ACSE):
     """The library's, but that the request is composed already."""
 
     def send_request(self) -> None:
-        """Hand it to the upper layer."""
+        """Hand it to the upper layer, which has then connected, or never will."""
         self.dul.send_pdu(self.requestor.primitive)  # type: ignore[arg-type]
+        # What was cancelled before it began does not even try, and the library would wait for that without end.
+        self.assoc.transport._ready.set()  # type: ignore[attr-defined]
 
 
 class _Provider(DULServiceProvider):

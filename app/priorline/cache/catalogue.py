@@ -192,6 +192,12 @@ class Catalogue:
                 found.append(StoredStudy(holding(row, reading), record.answer, record.pin_reason))
         return found
 
+    def owed(self, archive: str) -> list[str]:
+        """The UIDs of the studies that are owed to an archive, the longest known first."""
+        handles = (row["handle"].hex() for row in self._index.rows("SELECT handle FROM study ORDER BY id"))
+        records = filter(None, map(self.record, handles))
+        return [record.answer.study_uid for record in records if archive in record.owed]
+
     def record(self, handle: str) -> StudyRecord | None:
         """What is sealed of a study, None where it cannot be read."""
         try:
@@ -202,12 +208,12 @@ class Catalogue:
     def presence(self, study_uid: str) -> Presence:
         """How much of the study is here."""
         opened = self.study(study_uid)
-        rows = (
-            self._index.rows("SELECT shown, complete, expected FROM study WHERE id = ? AND withheld = 0", opened.row)
-            if opened
-            else []
-        )
-        return Presence(rows[0]["shown"], bool(rows[0]["complete"]), rows[0]["expected"]) if rows else Presence()
+        query = "SELECT shown, complete, expected, hospital FROM study WHERE id = ? AND withheld = 0"
+        rows = self._index.rows(query, opened.row) if opened else []
+        if not rows:
+            return Presence()
+        row = rows[0]
+        return Presence(row["shown"], bool(row["complete"]), row["expected"], row["hospital"])
 
     # --- instances ---
 

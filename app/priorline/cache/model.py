@@ -44,11 +44,15 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """How much of a study the cache holds; `expected` is 0 where nobody said how many images there are."""
+    """How much of a study the cache holds; `expected` is 0 where nobody said how many images there are.
+
+    `hospital` is the one that it was fetched from last; two that differ in nothing else hold as much.
+    """
 
     images: int = 0
     complete: bool = False
     expected: int = 0
+    hospital: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

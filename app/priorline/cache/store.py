@@ -250,6 +250,28 @@ class Store:
             with self.index.transaction() as db:
                 self.catalogue.amend(db, opened, withheld=on)
 
+    def owe(self, study_uid: str, archives: Iterable[str]) -> None:
+        """Note durably that a study is still to be sent to these archives; nothing for a study that is not here."""
+        self._amend_owed(study_uid, lambda owed: dict.fromkeys((*owed, *archives)))
+
+    def settle(self, study_uid: str, archive: str) -> None:
+        """Note that nothing of a study is owed to this archive any more."""
+        self._amend_owed(study_uid, lambda owed: (one for one in owed if one != archive))
+
+    def owed(self, archive: str) -> list[str]:
+        """The UIDs of the studies that are still to be sent to this archive; reads the record of every study."""
+        return self.catalogue.owed(archive)
+
+    def _amend_owed(self, study_uid: str, change: Callable[[tuple[str, ...]], Iterable[str]]) -> None:
+        opened = self.catalogue.study(study_uid)
+        if opened is None:
+            return
+        with self.index.transaction() as db:
+            record = self.catalogue.record(opened.handle)
+            owed = tuple(change(record.owed)) if record else ()
+            if record and owed != record.owed:
+                self.catalogue.amend(db, opened, owed=owed)
+
     def touch_viewed(self, study_uid: str) -> None:
         """Note that a study was looked at now."""
         code = self.catalogue.code("study", study_uid)

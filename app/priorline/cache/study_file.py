@@ -25,7 +25,8 @@ WRAPPED = 60
 class StudyRecord(msgspec.Struct, frozen=True, array_like=True):
     """What is sealed: the hospital's answer, `expected` images, `whole`: how many made it complete (0: it is not).
 
-    `withheld`: somebody took back whose it is, so nothing of it is shown.
+    `withheld`: somebody took back whose it is, so nothing of it is shown. `owed`: the archives of the department that
+    the study has not been sent to yet; a debt goes with its study, and names it nowhere else.
     """
 
     answer: StudyAnswer
@@ -35,6 +36,7 @@ class StudyRecord(msgspec.Struct, frozen=True, array_like=True):
     pinned: bool = False
     pin_reason: str = ""
     withheld: bool = False
+    owed: tuple[str, ...] = ()
 
 
 class ObjectRecord(msgspec.Struct, frozen=True, array_like=True):

@@ -12,8 +12,9 @@ from priorline.cli.output import NOTHING, OK, PARTLY, print_json, say, show_tabl
 from priorline.cli.timeline import find_timeline
 from priorline.config import Settings
 from priorline.domain.retention import size_words
-from priorline.domain.study import FetchReport, FetchState, is_uid
+from priorline.domain.study import FetchReport, FetchState, is_uid, measured_by
 from priorline.errors import EnvironmentFault, UsageError
+from priorline.work.department import Filled, fill
 from priorline.work.fetch import Arrived, StudyFetch
 from priorline.work.hospitals import Hospital, build_hospitals
 from priorline.work.launch import Launch
@@ -30,10 +31,13 @@ def run_fetch(settings: Settings, study_uids: list[str], hospital: str, series: 
     session = open_session(Configure(0, settings, str(settings.cache_directory), str(settings.state_directory)))
     with session.store:
         reports = _fetch_all(replace(session, hospitals=hospitals), study_uids, series)
+        filled = fill(session, reports)
     if as_json:
-        print_json({"studies": [_document(report) for report in reports]})
+        print_json({"studies": [_document(report, filled) for report in reports]})
     else:
         _show(reports)
+        for one in filter(None, (one.message for one in filled)):
+            say(one)
     states = {report.state for report in reports}
     if states == {FetchState.COMPLETE}:
         return OK
@@ -81,14 +85,15 @@ def _fetch_all(session: Session, study_uids: list[str], series: str) -> list[Fet
 
 def _fetch(session: Session, uid: str, series: str, tell: Callable[[Arrived], None]) -> FetchReport:
     """From the first hospital that has it and gives all of it; the best attempt is reported."""
-    attempts = []
+    attempts: list[FetchReport] = []
     holders = find_holders(session.hospitals, uid, session.trail)
     for hospital, study in holders.found:
         assert hospital.archive is not None  # noqa: S101 - `find_holders` asked it
         title = session.settings.workstation.ae_title
-        attempts.append(
-            StudyFetch(hospital.archive, session.store, study, tell, own_title=title).run(session.trail, series)
-        )
+        fetch = StudyFetch(hospital.archive, session.store, study, tell, own_title=title)
+        report = fetch.run(session.trail, series)
+        others = () if series else (row for _, row in holders.found[len(attempts) + 1 :])
+        attempts.append(measured_by(report, others))
         if attempts[-1].state is FetchState.COMPLETE:
             break
     if not attempts:
@@ -105,10 +110,11 @@ def _without_holder(session: Session, uid: str, message: str) -> FetchReport:
     return FetchReport(uid, "", FetchState.COMPLETE, here.expected, here.images, here.images, message=told)
 
 
-def _document(report: FetchReport) -> dict[str, Any]:
-    kept = msgspec.to_builtins(report)
+def _document(report: FetchReport, filled: list[Filled]) -> dict[str, Any]:
+    kept: dict[str, Any] = msgspec.to_builtins(report)
     kept.pop("reasons")
-    return dict(kept)
+    ours = [msgspec.to_builtins(one) for one in filled if one.study_uid == report.study_uid]
+    return {**kept, "departments": [{key: one[key] for key in one if key != "study_uid"} for one in ours]}
 
 
 def _show(reports: list[FetchReport]) -> None:

@@ -26,6 +26,7 @@ class Check:
     find: bool = False
     get: bool = False
     move: bool = False
+    store: bool | None = None
     findings: list[str] = field(default_factory=list)
 
 
@@ -71,11 +72,22 @@ def _check(hospital: Hospital, ours: Workstation) -> Check:
         check.echo_ms = round(hospital.archive.echo(), 1)
         _check_find(hospital.archive, check)
         check.get, check.move = hospital.archive.accepts_get(), hospital.archive.accepts_move()
+        if hospital.is_department:
+            _check_storage(hospital, check)
     except ArchiveError as problem:
         check.findings.append(str(problem))
         return check
-    check.ok = check.find and _can_retrieve(check, hospital.settings, ours)
+    check.ok = check.find and _can_retrieve(check, hospital.settings, ours) and check.store is not False
     return check
+
+
+def _check_storage(hospital: Hospital, check: Check) -> None:
+    """Only our own department's archive is asked whether it may be written to."""
+    check.store = hospital.storage is not None and hospital.storage.accepts_storage()
+    if hospital.storage is None:
+        check.findings.append('It is a department archive and is not filled: that takes protocol "dicom".')
+    elif not check.store:
+        check.findings.append("It does not accept storage (C-STORE) from us, so it is asked first but not filled.")
 
 
 def _can_retrieve(check: Check, settings: HospitalSettings, ours: Workstation) -> bool:
@@ -122,6 +134,8 @@ def _document(check: Check, hospital: Hospital) -> dict[str, Any]:
         "find": check.find,
         "get": check.get,
         "move": check.move,
+        "store": check.store,
+        "role": hospital.settings.role,
         "tls": hospital.encrypted,
         "findings": check.findings,
     }
@@ -131,6 +145,7 @@ def _show(checks: list[Check]) -> None:
     rows = []
     for check in checks:
         marks = ["yes" if offered else "no" for offered in (check.find, check.get, check.move)]
+        marks.append("-" if check.store is None else "yes" if check.store else "no")
         echo = f"{check.echo_ms:.1f} ms" if check.echo_ms else "-"
         rows.append((check.name, "ok" if check.ok else "NOT OK", echo, *marks, " ".join(check.findings)))
-    show_table(("hospital", "state", "echo", "find", "get", "move", "findings"), rows)
+    show_table(("hospital", "state", "echo", "find", "get", "move", "store", "findings"), rows)

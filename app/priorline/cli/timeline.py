@@ -36,7 +36,8 @@ def find_timeline(settings: Settings, launch: Launch, current: StudyAnswer | Non
     assert patient is not None  # noqa: S101 - a checked launch names a patient, a study or a folder
     names = [hospital.name for hospital in hospitals]
     links = _confirmed(settings, patient)
-    timeline = Timeline(patient, names, load_region_table(), local_numbers(hospitals, patient), links)
+    ours = [hospital.name for hospital in hospitals if hospital.is_department]
+    timeline = Timeline(patient, names, load_region_table(), local_numbers(hospitals, patient), links, ours)
     if current is not None:
         timeline.add([current])
     timeline.set_current(current.study_uid if current else launch.study)
@@ -62,7 +63,7 @@ def run_timeline(settings: Settings, launch: Launch, *, as_json: bool) -> int:
         say(coverage.sentence())
         for report in coverage.reports:
             if report.message:
-                say(f"{report.hospital}: {report.message}")
+                say(f"{report.place}: {report.message}")
     problem = imported.problem if imported else ""
     if problem:
         say(f"{FOLDER}: {problem}")
@@ -160,7 +161,7 @@ def _show(timeline: Timeline) -> None:
             mark = f"{study.match.outcome.value}: confirm that it is this patient"
         date = best.study_date.isoformat() if best.study_date else "date unknown"
         modality = "+".join(study.modalities)
-        rows.append((date, modality, best.description, ", ".join(study.hospitals), study.images or "", mark))
+        rows.append((date, modality, best.description, ", ".join(study.places), study.images or "", mark))
     show_table(("date", "kind", "study", "hospital", "images", ""), rows)
 
 

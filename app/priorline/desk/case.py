@@ -21,6 +21,7 @@ from priorline.domain.timeline import Timeline, TimelineStudy
 from priorline.work.messages import (
     Event,
     HospitalEnded,
+    Notice,
     PatientKnown,
     ReadFolder,
     Request,
@@ -45,10 +46,16 @@ class Case(QObject):
     details_on_record = Signal(object)
 
     def __init__(
-        self, bridge: Bridge, hospitals: Mapping[str, Prefetch], table: RegionTable, parent: QObject
+        self,
+        bridge: Bridge,
+        hospitals: Mapping[str, Prefetch],
+        table: RegionTable,
+        parent: QObject,
+        departments: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__(parent)
         self._bridge, self._hospitals, self._table = bridge, tuple(hospitals), table
+        self._departments = departments
         self.timeline: Timeline | None = None
         self._fetches = Fetches(bridge, self._hospitals, self)
         known = self._fetches
@@ -192,6 +199,8 @@ class Case(QObject):
     def _take(self, event: Event) -> None:
         if event.number in self._searches:
             self._take_search(event)
+        elif isinstance(event, Notice):
+            self.failed.emit(event.message)
 
     def _settle(self) -> None:
         """What changed in a moment is known: tell of it, and fetch ahead what is due by now."""
@@ -220,7 +229,8 @@ class Case(QObject):
 
     def _know(self, event: PatientKnown) -> None:
         if self.timeline is None:
-            self.timeline = Timeline(event.patient, self._hospitals, self._table, event.local_numbers, event.links)
+            known = (event.local_numbers, event.links, self._departments)
+            self.timeline = Timeline(event.patient, self._hospitals, self._table, *known)
             self.patient_known.emit()
         if event.current is not None:
             self._current_uid = event.current.study_uid

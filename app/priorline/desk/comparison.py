@@ -231,7 +231,7 @@ class Comparison(QObject):
             role=role,
             patient=wording.patient_line(best.patient),
             date=" · ".join(part for part in (wording.written_date(best.study_date), self._when(study)) if part),
-            hospital=best.hospital,
+            hospital=wording.source(study, here.hospital if here and here.images else ""),
             description=wording.study_title(best),
             received=here.images if here else 0,
             expected=expected,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from priorline.desk.bridge import Bridge
-from priorline.domain.study import FetchReport, FetchState, StudyAnswer
+from priorline.domain.study import FetchReport, FetchState, StudyAnswer, measured_by
 from priorline.domain.timeline import TimelineStudy
 from priorline.work.messages import (
     AskPresence,
@@ -169,7 +169,7 @@ class Fetches(QObject):
 
     def _copies(self, study: TimelineStudy) -> list[StudyAnswer]:
         # A folder holds nothing more: all there is was taken in at once.
-        return [copy for copy in study.answers if copy.hospital in self._hospitals]
+        return [copy for copy in study.holders if copy.hospital in self._hospitals]
 
     def _stop(self, number: int) -> None:
         self._asked[number].stopped = True
@@ -262,7 +262,7 @@ class Fetches(QObject):
             counted = replace(progress, received=event.received, expected=event.expected, bytes=event.bytes)
             self.fetching[uid] = counted
             self._paces[uid].note(event.received, event.bytes)
-        self.presence[uid] = PresenceItem(event.received, complete=False)
+        self.presence[uid] = PresenceItem(event.received, complete=False, hospital=asked.holder.hospital)
         self.instance_arrived.emit(uid, event.instance, event.received, event.expected)
         self.changed.emit()
 
@@ -274,6 +274,7 @@ class Fetches(QObject):
             return
         for over in (self.fetching, self._paces):
             over.pop(uid, None)
+        report = measured_by(report, self._holders.get(uid, ()))
         whole = report.state is FetchState.COMPLETE
         # What came ahead in part is enough, where nobody asked; what did not come at all may come from another.
         again = not whole and (not asked.prefetch or report.state is FetchState.FAILED)

@@ -144,7 +144,7 @@ class ConfirmedNote(QFrame):
 
 def _source(study: TimelineStudy) -> str:
     kinds = " ".join(study.modalities)
-    places = ", ".join(study.hospitals)
+    places = ", ".join(study.places)
     return " · ".join(part for part in (kinds, wording.written_date(study.best.study_date), places) if part)
 
 

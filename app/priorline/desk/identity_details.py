@@ -67,8 +67,8 @@ class Details(QScrollArea):
 def _described(study: TimelineStudy) -> tuple[tuple[str, Patient], ...]:
     """Every way in which holders describe the person, each once."""
     places: dict[Patient, list[str]] = {}
-    for copy in study.answers:
-        places.setdefault(copy.patient, []).append(copy.hospital)
+    for copy, place in zip(study.answers, study.places, strict=True):
+        places.setdefault(copy.patient, []).append(place)
     return tuple((f"At {', '.join(names)}", person) for person, names in places.items())
 
 

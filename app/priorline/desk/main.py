@@ -169,11 +169,11 @@ def _tell(window: Window, folder: Path) -> None:
         return
     suggestion = timeline.suggestion()
     lines = [timeline.coverage().sentence()]
-    lines += [f"  {one.hospital}: {one.state}. {one.message}".rstrip() for one in timeline.coverage().reports]
+    lines += [f"  {one.place}: {one.state}. {one.message}".rstrip() for one in timeline.coverage().reports]
     lines.append(f"{len(timeline.studies())} studies on the line.")
     if suggestion is not None:
         best = suggestion.best
-        lines.append(f"Beside today's CT: {best.description}, {best.study_date}, {best.hospital}.")
+        lines.append(f"Beside today's CT: {best.description}, {best.study_date}, {suggestion.places[0]}.")
         lines.append(f"Why: {', '.join(suggestion.relevance.reasons)}.")
     lines.append(f"Pictures: {folder}")
     print("\n".join(lines))  # noqa: T201 - the demo's answer

@@ -35,6 +35,7 @@ class Window(QMainWindow):
     def __init__(self, settings: Settings, bridge: Bridge, table: RegionTable) -> None:
         super().__init__()
         self._hospitals = {hospital.name: hospital.prefetch for hospital in settings.hospital}
+        self._departments = frozenset(one.name for one in settings.hospital if one.role == "department")
         self._bridge, self._table = bridge, table
         self.case: Case | None = None
         in_clear = frozenset(hospital.name for hospital in settings.hospital if hospital.in_clear)
@@ -58,7 +59,7 @@ class Window(QMainWindow):
     def launch(self, launch: Launch) -> None:
         """Show another patient; everything of the last one is stopped and let go first."""
         self._end_case()
-        self.case = Case(self._bridge, self._hospitals, self._table, self)
+        self.case = Case(self._bridge, self._hospitals, self._table, self, self._departments)
         self._compare_uid = launch.compare
         self.case.changed.connect(self._refresh)
         self.case.patient_known.connect(self._refresh)

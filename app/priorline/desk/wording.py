@@ -86,7 +86,14 @@ def empty_line(coverage: Coverage) -> str:
 
 def copies(study: TimelineStudy) -> str:
     """Who holds it: "UMC West, OLV Clinic"."""
-    return ", ".join(study.hospitals)
+    return ", ".join(study.places)
+
+
+def source(study: TimelineStudy, fetched_from: str) -> str:
+    """Where the patient was, and which other holder the pictures came from, such as the department's archive."""
+    origin, places = study.places[0], dict(zip(study.hospitals, study.places, strict=True))
+    copy = places.get(fetched_from, origin)
+    return origin if copy == origin else f"{origin}, from {copy}"
 
 
 def fetching_all(several: Collection[FetchProgress]) -> str:

@@ -1,17 +1,24 @@
 """Studies as hospitals answer them, and the states a hospital can be in."""
 
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import date, time
 from enum import StrEnum
 
 from priorline.domain.patient import Patient
 
 UID_LENGTH_MAX = 64
+DEPARTMENT_ARCHIVE = "department archive"
 
 
 def is_uid(value: str) -> bool:
     """Whether text is a usable UID: digits and dots, 1 to 64 characters (PS3.5 9.1)."""
     return 0 < len(value) <= UID_LENGTH_MAX and value.isascii() and value.replace(".", "").isdigit()
+
+
+def department_words(name: str) -> str:
+    """A department's own archive as the user sees it: never to be taken for a hospital where the patient was."""
+    return name if DEPARTMENT_ARCHIVE in name.casefold() else f"{name} ({DEPARTMENT_ARCHIVE})"
 
 
 class HospitalState(StrEnum):
@@ -32,7 +39,8 @@ class HospitalReport:
 
     `studies` counts rows for the line, `dropped` rows of other patients that the archive sent all the same,
     `withheld` rows under the number asked for that name another person,
-    `cut` is true where the archive had more rows than are taken. `message` is a sentence for the user.
+    `cut` is true where the archive had more rows than are taken. `message` is a sentence for the user. `department`
+    marks our own department's archive, which keeps copies and is no place where a patient was.
     """
 
     hospital: str
@@ -43,6 +51,12 @@ class HospitalReport:
     seconds: float = 0.0
     message: str = ""
     withheld: int = 0
+    department: bool = False
+
+    @property
+    def place(self) -> str:
+        """What the user sees: the hospital's name, or that it is the department's archive."""
+        return department_words(self.hospital) if self.department else self.hospital
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +105,11 @@ class SeriesAnswer:
     sop_classes: tuple[str, ...] = ()
 
 
+def in_fetch_order(answers: Iterable[StudyAnswer], departments: Collection[str]) -> tuple[StudyAnswer, ...]:
+    """Whom to ask for a study, one after another: the department's archives, then who has most images."""
+    return tuple(sorted(answers, key=lambda one: (one.hospital not in departments, -(one.images or 0))))
+
+
 class FetchState(StrEnum):
     """How the retrieval of a study ended."""
 
@@ -115,3 +134,12 @@ class FetchReport:
     seconds: float = 0.0
     message: str = ""
     reasons: tuple[str, ...] = field(default=())
+
+
+def measured_by(report: FetchReport, others: Iterable[StudyAnswer]) -> FetchReport:
+    """The report, partial where one of the `others` who hold the study says that it has more images."""
+    most = max((one.images or 0 for one in others), default=0)
+    if report.state is not FetchState.COMPLETE or report.received >= most:
+        return report
+    message = f"{report.hospital} holds {report.received} of {most} images."
+    return replace(report, state=FetchState.PARTIAL, expected=most, message=f"{report.message} {message}".strip())

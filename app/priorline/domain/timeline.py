@@ -3,7 +3,7 @@
 Knows no screen and does no input or output; the window and the command line both read it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time
 from functools import lru_cache, partial
@@ -19,7 +19,7 @@ from priorline.domain.people import NAMES_MAX, People
 from priorline.domain.ranking import Ranking, place_of
 from priorline.domain.region import RegionTable
 from priorline.domain.region_finding import Written, find_region
-from priorline.domain.study import HospitalReport, HospitalState, StudyAnswer
+from priorline.domain.study import HospitalReport, HospitalState, StudyAnswer, in_fetch_order
 from priorline.domain.timeline_study import TimelineStudy, told_by
 from priorline.errors import UsageError
 
@@ -36,22 +36,28 @@ class Timeline:
         table: RegionTable,
         local_numbers: Mapping[str, Identifier] | None = None,
         links: Iterable[PersonLink] = (),
+        departments: Collection[str] = (),
     ) -> None:
         """`local_numbers` are the identifiers under which hospitals know the patient, by hospital.
 
+        `departments` names those among the hospitals that are our own archives: they keep what the others sent, under
+        the others' numbers.
         `links` are earlier confirmations; those of other patients are ignored.
         """
         self.context = context
         self._known_as = {
             hospital: _also_known_as(context, identifier) for hospital, identifier in (local_numbers or {}).items()
         }
+        self._departments = frozenset(departments)
         self._links = {link.pair: link for link in links if link.is_of(context)}
         self._region = lru_cache(maxsize=4096)(partial(find_region, table))
         self._matches: dict[tuple[str, Patient], Match] = {}
         self._answers: dict[str, dict[str, StudyAnswer]] = {}
         self._withheld: dict[str, set[str]] = {}
         self._people = People()
-        self._reports = {name: HospitalReport(name, HospitalState.ASKING) for name in hospitals}
+        self._reports: dict[str, HospitalReport] = {}
+        for name in hospitals:
+            self.report(HospitalReport(name, HospitalState.ASKING))
         self._current_uid = ""
         self._merged: dict[str, TimelineStudy] = {}
         self._ranking = Ranking()
@@ -134,7 +140,7 @@ class Timeline:
 
     def report(self, report: HospitalReport) -> None:
         """Take a hospital's state."""
-        self._reports[report.hospital] = report
+        self._reports[report.hospital] = replace(report, department=report.hospital in self._departments)
 
     def set_current(self, study_uid: str) -> None:
         """Name the study that is being read; the others are ranked for it."""
@@ -185,11 +191,23 @@ class Timeline:
         key = (answer.hospital, answer.patient)
         match = self._matches.get(key)
         if match is None:
-            match = compare(self._known_as.get(answer.hospital, self.context), answer.patient)
+            match = compare(self._expected_at(answer), answer.patient)
             self._matches[key] = match
             if match.outcome is Identity.SAME:
                 self._people.add(answer.patient)
         return match
+
+    def _expected_at(self, answer: StudyAnswer) -> Patient:
+        """The context patient as the holder of a row knows it; an archive of copies knows it as their origin does."""
+        if answer.hospital in self._departments:
+            found = answer.patient.identifier
+            same = [one for one in self._known_as.values() if one.identifier.value == found.value]
+            if same:
+                known = max(same, key=lambda one: one.identifier == found)
+                # Numbers of several hospitals lie there side by side, so that a bare one is never enough.
+                bare = not found.issuer and not known.identifier.issuer
+                return replace(known, identifier=Identifier(found.value, answer.hospital)) if bare else known
+        return self._known_as.get(answer.hospital, self.context)
 
     def _match(self, answer: StudyAnswer) -> Match:
         """How the row stands: compared, in doubt with all others, or confirmed by a person."""
@@ -215,13 +233,19 @@ class Timeline:
         return replace(report, state=state, studies=shown, withheld=count, message=f"{report.message} {note}".strip())
 
     def _merge(self, copies: Mapping[str, StudyAnswer]) -> TimelineStudy:
-        ordered = sorted(copies.values(), key=lambda copy: (-(copy.images or 0), copy.hospital))
+        departments = self._departments
+        # Where the patient was comes before where a copy is kept.
+        ordered = sorted(
+            copies.values(), key=lambda copy: (copy.hospital in departments, -(copy.images or 0), copy.hospital)
+        )
         matches = [self._match(copy) for copy in ordered]
         # The least certain copy speaks for the study: one in question, else one that is certain by a person's word.
         worst = min(matches, key=lambda match: (match.outcome is Identity.SAME, match.link is None))
         region = self._region(_written(ordered))
         answers = (_filled(ordered), *ordered[1:])
-        return TimelineStudy(answers, worst, region, told_by(answers))
+        return TimelineStudy(
+            answers, worst, region, told_by(answers, departments), in_fetch_order(answers, departments)
+        )
 
 
 def _suggested(study: TimelineStudy) -> tuple[float, tuple[date, time, str]]:

@@ -20,6 +20,7 @@ from priorline.work.cache_page import tell_of_cache
 from priorline.work.decided import Decided
 from priorline.work.desk_cache import contents
 from priorline.work.fetch_lanes import FetchLanes
+from priorline.work.filling import Filling
 from priorline.work.folder import read_folder
 from priorline.work.hospitals import Hospital, local_numbers
 from priorline.work.looked_at import LookedAt
@@ -36,6 +37,7 @@ from priorline.work.messages import (
     Fetch,
     HospitalEnded,
     LookAtPerson,
+    Notice,
     OpenStudy,
     PatientKnown,
     Prefer,
@@ -67,8 +69,9 @@ class Courier:
         self._writing = threading.Lock()
         self._cancelled: set[int] = set()
         self._looked_at = LookedAt(session.store)
+        self._filling = Filling(session, self._notice)
         # One study at a time and hospital; searches never wait behind one.
-        self._fetches = FetchLanes(session, self.send, self._looked_at.arrived)
+        self._fetches = FetchLanes(session, self.send, self._looked_at.arrived, self._filling.fetched)
         decided = Decided(session, self.send)
         self._ways: dict[type[Request], Callable[[Any], None]] = {
             Search: self._search,
@@ -90,6 +93,9 @@ class Courier:
                 write_message(self._events, encode(event))
             except OSError:
                 os._exit(0)
+
+    def _notice(self, message: str) -> None:
+        self.send(Notice(0, message))
 
     def take(self, request: CourierRequest) -> None:
         """Start on a request; returns at once, but for what a person decided, which is short."""
@@ -197,7 +203,7 @@ class Courier:
 
     def _presence(self, request: AskPresence) -> None:
         found = self._session.store.presence(request.study_uids)
-        items = {uid: PresenceItem(here.images, here.complete) for uid, here in found.items()}
+        items = {uid: PresenceItem(here.images, here.complete, here.hospital) for uid, here in found.items()}
         self.send(PresenceKnown(request.number, items))
 
 

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
 
 from priorline.archives.base import Archive
 from priorline.domain.retention import size_words
@@ -29,27 +28,20 @@ from priorline.work.session import Session
 
 Send = Callable[[Event], None]
 Arrival = Callable[[str], None]
-
-
-@runtime_checkable
-class Steerable(Protocol):
-    """A retrieval that can bring one series, and what is around one image of it, before the rest."""
-
-    def prefer(self, series_uid: str, sop_uid: str) -> None:
-        """From now on these first."""
+Ended = Callable[[FetchReport], None]
 
 
 class FetchLanes:
     """All hospitals' retrievals; every method returns at once.
 
     `send` is called from any thread, in order for each request; `arrived` is told the UID of a study of which a run
-    has ended, and may raise CacheError.
+    has ended, and may raise CacheError; `ended` what each fetch brought, once for all runs of it.
     """
 
-    def __init__(self, session: Session, send: Send, arrived: Arrival) -> None:
+    def __init__(self, session: Session, send: Send, arrived: Arrival, ended: Ended = lambda _report: None) -> None:
         self._send = send
         self._lanes = {
-            hospital.name: _Lane(hospital, hospital.archive, session, send, arrived)
+            hospital.name: _Lane(hospital, hospital.archive, session, send, arrived, ended)
             for hospital in session.hospitals
             if hospital.archive is not None
         }
@@ -76,8 +68,17 @@ class FetchLanes:
 class _Lane:
     """The retrievals of one hospital, each run in a thread of its own, one after another."""
 
-    def __init__(self, hospital: Hospital, archive: Archive, session: Session, send: Send, arrived: Arrival) -> None:
+    def __init__(
+        self,
+        hospital: Hospital,
+        archive: Archive,
+        session: Session,
+        send: Send,
+        arrived: Arrival,
+        ended: Ended,
+    ) -> None:
         self._archive, self._session, self._send, self._arrived = archive, session, send, arrived
+        self._ended = ended
         self._lock = threading.Lock()
         self._queue = FetchQueue(parse_size(hospital.settings.prefetch.size))
         self._told: dict[int, int] = {}
@@ -154,9 +155,12 @@ class _Lane:
             self._running = None
             # A fault of the program would only come again.
             over = report is None or report.state is FetchState.COMPLETE
-            for number in self._queue.end(job, complete=over):
+            numbers = self._queue.end(job, complete=over)
+            for number in numbers:
                 self._send(RequestFailed(number, problem) if report is None else FetchEnded(number, report))
             self._go_on()
+        if numbers and report is not None:
+            self._ended(report)
 
 
 def _of_all_runs(job: Job, report: FetchReport, before: int) -> FetchReport:
@@ -171,5 +175,5 @@ def _of_all_runs(job: Job, report: FetchReport, before: int) -> FetchReport:
 
 
 def _steer(fetch: StudyFetch, place: tuple[str, str] | None) -> None:
-    if place is not None and isinstance(fetch, Steerable):
+    if place is not None:
         fetch.prefer(*place)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from priorline.archives.base import Archive, DicomPeer, SecurityAlert, Timeouts
 from priorline.archives.dicom import DicomArchive
+from priorline.archives.dicom_store import DicomStorage
 from priorline.archives.dicomweb import DicomWebArchive
 from priorline.archives.dicomweb_peer import DicomWebPeer
 from priorline.archives.folder import Folder, FolderArchive
@@ -41,12 +42,18 @@ CONFIGURED = ConfiguredNumbers()
 
 @dataclass(frozen=True, slots=True)
 class Hospital:
-    """One hospital: its settings, and its archive where this version can talk to it; else `why_not` says why."""
+    """One hospital: its settings, and its archive where this version can talk to it; else `why_not` says why.
+
+    `storage` writes into it: there is one for an archive of our own department and for no other, so that nothing can
+    be written into a hospital's. Such an archive keeps what the `others` sent, under their numbers.
+    """
 
     settings: HospitalSettings
     archive: Archive | None
     why_not: str = ""
     numbers: NumberLookup = CONFIGURED
+    storage: DicomStorage | None = None
+    others: tuple["Hospital", ...] = ()
 
     @property
     def name(self) -> str:
@@ -73,6 +80,16 @@ class Hospital:
             return None
         return patient
 
+    def asked_under(self, patient: Patient) -> tuple[Patient, ...]:
+        """`patient` under every number to ask for here, each once: one, or those of all who sent here."""
+        asked = (hospital.asked_as(patient) for hospital in (self, *self.others))
+        return tuple({one.identifier.value: one for one in asked if one is not None}.values())
+
+    @property
+    def is_department(self) -> bool:
+        """Whether it is our own department's archive."""
+        return self.settings.role == "department"
+
 
 def build_hospitals(settings: Settings, trail: AuditTrail | None = None) -> tuple[Hospital, ...]:
     """All configured hospitals, in the order of the file; what is refused while they send to us goes to the `trail`.
@@ -80,7 +97,9 @@ def build_hospitals(settings: Settings, trail: AuditTrail | None = None) -> tupl
     Without a trail they cannot send to us.
     """
     scp = None if trail is None else _storage_scp(settings.workstation, trail)
-    return tuple(_hospital(hospital, settings.workstation.ae_title, scp) for hospital in settings.hospital)
+    built = tuple(_hospital(hospital, settings.workstation.ae_title, scp) for hospital in settings.hospital)
+    origins = tuple(one for one in built if not one.is_department)
+    return tuple(replace(one, others=origins) if one.is_department else one for one in built)
 
 
 def local_numbers(hospitals: tuple[Hospital, ...], patient: Patient) -> dict[str, Identifier]:
@@ -111,8 +130,11 @@ def _hospital(settings: HospitalSettings, own_title: str, scp: StorageScp | None
     if settings.protocol == "folder":
         return Hospital(settings, _folder_archive(settings))
     try:
-        web = settings.protocol == "dicomweb"
-        return Hospital(settings, _web_archive(settings) if web else _archive(settings, own_title, scp))
+        if settings.protocol == "dicomweb":
+            return Hospital(settings, _web_archive(settings))
+        peer = _peer(settings, own_title)
+        storage = DicomStorage(peer) if settings.role == "department" else None
+        return Hospital(settings, DicomArchive(peer, scp), storage=storage)
     except ConfigError as problem:
         # Never in clear what was meant to be encrypted.
         return Hospital(settings, None, str(problem))
@@ -131,38 +153,40 @@ def _folder_archive(settings: HospitalSettings) -> Archive:
 
 
 def _web_archive(settings: HospitalSettings) -> Archive:
-    """Raises ConfigError as `_archive`; without `tls`, the authorities that the computer trusts count."""
+    """Raises ConfigError as `_peer`; without `tls`, the authorities that the computer trusts count."""
     return DicomWebArchive(
         DicomWebPeer(
             name=settings.name,
             url=settings.url,
             timeouts=_timeouts(settings),
-            patient_id_issuer=settings.patient_id_issuer,
+            patient_id_issuer=_issuer(settings),
             token_file=Path(settings.token_file).expanduser() if settings.token_file else None,
             tls=client_context(settings.tls, public=True) if settings.encrypted else None,
         )
     )
 
 
-def _archive(settings: HospitalSettings, own_title: str, scp: StorageScp | None) -> Archive:
+def _peer(settings: HospitalSettings, own_title: str) -> DicomPeer:
     """Raises ConfigError where TLS is configured by what cannot be used."""
-    return DicomArchive(
-        DicomPeer(
-            name=settings.name,
-            ae_title=settings.ae_title,
-            host=settings.host,
-            port=settings.port,
-            calling_ae_title=own_title,
-            associations=settings.associations,
-            timeouts=_timeouts(settings),
-            patient_id_issuer=settings.patient_id_issuer,
-            retrieve=settings.retrieve,
-            tls=client_context(settings.tls) if settings.tls.wanted else None,
-            sends_as=settings.sends_as,
-            sends_from=settings.sends_from,
-        ),
-        scp,
+    return DicomPeer(
+        name=settings.name,
+        ae_title=settings.ae_title,
+        host=settings.host,
+        port=settings.port,
+        calling_ae_title=own_title,
+        associations=settings.associations,
+        timeouts=_timeouts(settings),
+        patient_id_issuer=_issuer(settings),
+        retrieve=settings.retrieve,
+        tls=client_context(settings.tls) if settings.tls.wanted else None,
+        sends_as=settings.sends_as,
+        sends_from=settings.sends_from,
     )
+
+
+def _issuer(settings: HospitalSettings) -> str:
+    """Who issued numbers that come without saying so: a department's archive has those of many, so nobody knows."""
+    return "" if settings.role == "department" else settings.patient_id_issuer
 
 
 def _timeouts(settings: HospitalSettings) -> Timeouts:

@@ -224,10 +224,11 @@ class StudyContents(Event, frozen=True):
 
 
 class PresenceItem(msgspec.Struct, frozen=True):
-    """How much of one study is in the cache."""
+    """How much of one study is in the cache, and which hospital it was fetched from last."""
 
     images: int
     complete: bool
+    hospital: str = ""
 
 
 class PresenceKnown(Event, frozen=True):
@@ -279,6 +280,12 @@ class OnRecord(Event, frozen=True):
     ends: ClassVar[bool] = True
 
 
+class Notice(Event, frozen=True):
+    """Something to be told that answers no request (number 0); `message` is a sentence for the user."""
+
+    message: str
+
+
 class RequestFailed(Event, frozen=True):
     """A request could not be done; `message` is a sentence for the user."""
 
@@ -321,6 +328,7 @@ CourierEvent = (
     | PresenceKnown
     | CacheTold
     | OnRecord
+    | Notice
     | RequestFailed
     | Ready
 )

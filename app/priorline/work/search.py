@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from priorline.archives.base import FindSummary
+from priorline.archives.base import Archive, FindSummary
 from priorline.audit.trail import AuditEvent, AuditTrail
 from priorline.domain.identity import Identity, compare
 from priorline.domain.patient import Patient
-from priorline.domain.study import HospitalReport, HospitalState, StudyAnswer
+from priorline.domain.study import HospitalReport, HospitalState, StudyAnswer, in_fetch_order
 from priorline.errors import (
     ArchiveError,
     ArchiveRefused,
@@ -85,7 +85,9 @@ def find_current(hospitals: Sequence[Hospital], study_uid: str, trail: AuditTrai
     until = time.monotonic() + SECOND_OPINION_SECONDS
     for lane in lanes:
         lane.join(max(0.0, until - time.monotonic()))
-    answers = [found[hospital.name] for hospital in hospitals if hospital.name in found]
+    # A copy in the department's archive has the number of some hospital, so it decides only where none of them does.
+    ordered = sorted(hospitals, key=lambda hospital: hospital.is_department)
+    answers = [found[hospital.name] for hospital in ordered if hospital.name in found]
     if any(_contradicts(answers[0].patient, other.patient) for other in answers[1:]):
         raise EnvironmentFault("Hospitals disagree about whose study this is; give the patient's number instead.")
     return answers[0] if answers else None
@@ -98,7 +100,7 @@ def _contradicts(one: Patient, other: Patient) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Holders:
-    """Who holds a study, the most complete copy first, and why others could not say."""
+    """Who holds a study, in the order to fetch from, and why others could not say."""
 
     found: tuple[tuple[Hospital, StudyAnswer], ...]
     problems: tuple[str, ...]
@@ -126,9 +128,12 @@ def find_holders(hospitals: Sequence[Hospital], study_uid: str, trail: AuditTrai
         lane.start()
     for lane in lanes:
         lane.join()
-    place = {hospital.name: number for number, hospital in enumerate(hospitals)}
-    found.sort(key=lambda pair: (-(pair[1].images or 0), place[pair[0].name]))
-    return Holders(tuple(found), tuple(sorted(problems)))
+    by_name = {hospital.name: hospital for hospital in hospitals}
+    rows = {hospital.name: answer for hospital, answer in found}
+    departments = [hospital.name for hospital in hospitals if hospital.is_department]
+    # Those with equally many images stay in the order of the configuration.
+    ordered = in_fetch_order((rows[name] for name in by_name if name in rows), departments)
+    return Holders(tuple((by_name[row.hospital], row) for row in ordered), tuple(sorted(problems)))
 
 
 def _look_up(hospital: Hospital, study_uid: str) -> StudyAnswer | None:
@@ -174,29 +179,45 @@ def _report(
 ) -> HospitalReport:
     """Ask one hospital; whatever goes wrong becomes its state and a sentence."""
     name = hospital.name
-    asked = hospital.asked_as(patient)
+    asked = hospital.asked_under(patient)
     if hospital.archive is None:
         return HospitalReport(name, HospitalState.NOT_ASKED, message=hospital.why_not)
-    if asked is None:
+    if not asked:
         message = "This hospital uses other patient numbers, and none is known for this patient."
         return HospitalReport(name, HospitalState.NOT_ASKED, message=message)
     if unwritten:
         return HospitalReport(name, HospitalState.NOT_ASKED, message=unwritten)
     try:
-        return _answered(name, hospital.archive.find_studies(asked, take, cancelled))
+        return _answered(name, _found(hospital.archive, asked, take, cancelled))
     except UsageError as problem:
         return HospitalReport(name, HospitalState.NOT_ASKED, message=str(problem))
     except ArchiveError as problem:
         return HospitalReport(name, _state(problem), message=str(problem))
 
 
+def _found(
+    archive: Archive,
+    asked: Sequence[Patient],
+    take: Callable[[list[StudyAnswer]], None],
+    cancelled: Callable[[], bool],
+) -> FindSummary:
+    """Ask for one number after another; what all the answers together were."""
+    told = [archive.find_studies(one, take, cancelled) for one in asked]
+    return FindSummary(
+        sum(one.rows for one in told),
+        sum(one.dropped for one in told),
+        any(one.cut for one in told),
+        any(one.cancelled for one in told),
+    )
+
+
 def _write_queries(hospitals: Sequence[Hospital], patient: Patient, trail: AuditTrail, reason: str) -> str:
     """Put all questions on record, before the first goes out and with one wait for the disk; why not, or ""."""
-    asked = [(hospital.name, hospital.asked_as(patient)) for hospital in hospitals if hospital.archive is not None]
     acts = [
-        {"hospital": name, "patient_id": who.identifier.value, "issuer": who.identifier.issuer}
-        for name, who in asked
-        if who is not None
+        {"hospital": hospital.name, "patient_id": who.identifier.value, "issuer": who.identifier.issuer}
+        for hospital in hospitals
+        if hospital.archive is not None
+        for who in hospital.asked_under(patient)
     ]
     return _written(trail, acts, reason)
 

@@ -127,11 +127,11 @@ class HospitalChip(Chip):
         name_colour = theme.TEXT if again else theme.QUIET
         said = f"{word} · retry" if again else word
         word_colour = colour if loud else theme.QUIET
-        self.show_face(Face(colour, short(report.hospital), name_colour, said, word_colour, self._in_clear))
-        told = f"{report.hospital}: {word}{states.after(report)}. {report.message}".strip()
+        self.show_face(Face(colour, short(report.place), name_colour, said, word_colour, self._in_clear))
+        told = f"{report.place}: {word}{states.after(report)}. {report.message}".strip()
         self.setToolTip(f"{told}\n{states.IN_CLEAR_WHY}" if self._in_clear else told)
         mark = f", {states.IN_CLEAR}" if self._in_clear else ""
-        self.setAccessibleName(f"{report.hospital}, {word}{mark}{', press to ask again' if again else ''}")
+        self.setAccessibleName(f"{report.place}, {word}{mark}{', press to ask again' if again else ''}")
         self.setEnabled(again)
 
     def _press(self) -> None:

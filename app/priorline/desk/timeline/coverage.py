@@ -90,9 +90,7 @@ class CoverageBar(Flow):
 
     def _choose(self) -> states.Shown:
         if len(self._reports) <= states.MOST_CHIPS:
-            widths = [
-                width_of(name, in_clear=name in self._in_clear) for name in (one.hospital for one in self._reports)
-            ]
+            widths = [width_of(one.place, in_clear=one.hospital in self._in_clear) for one in self._reports]
             if len(rows_of(widths, self.width(), SPACING)) <= MOST_ROWS:
                 return states.Shown(self._reports, (), ())
         now = time.monotonic()

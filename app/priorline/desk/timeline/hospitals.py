@@ -100,7 +100,7 @@ def _texts(report: HospitalReport) -> tuple[str, ...]:
     state = states.word(report) if not answered else states.rest(report)
     seconds = f"{report.seconds:.1f} s" if report.seconds else ""
     count = str(report.studies) if answered else ""
-    return report.hospital, f"● {state}", count, seconds, "", "retry" if report.state in states.RETRIABLE else ""
+    return report.place, f"● {state}", count, seconds, "", "retry" if report.state in states.RETRIABLE else ""
 
 
 def _colour(report: HospitalReport, column: int) -> str:

@@ -184,7 +184,7 @@ def _make(facts: _Facts, in_clear: frozenset[str]) -> TimelineRow:
     best, modalities = study.best, study.modalities
     shut = study.match.outcome is not Identity.SAME
     title = "Not certainly this patient" if shut else shown_text(wording.study_title(best))
-    hospitals = tuple(shown_text(name) for name in study.hospitals)
+    hospitals = tuple(shown_text(name) for name in study.places)
     distance = "" if study.current else wording.distance(best.study_date, current_date)
     modality = next((name for name in modalities if name not in MARKS), "")
     words = (title, *hospitals, wording.written_date(best.study_date), *study.regions, *modalities)
@@ -227,7 +227,7 @@ def _twins(timeline: Timeline) -> dict[str, tuple[str, ...]]:
     copied = timeline.copied()
     if not copied:
         return {}
-    places = {one.study_uid: ", ".join(map(shown_text, one.hospitals)) for one in timeline.studies()}
+    places = {one.study_uid: ", ".join(map(shown_text, one.places)) for one in timeline.studies()}
     return {uid: tuple(places[other] for other in others) for uid, others in copied.items()}
 
 

@@ -51,7 +51,7 @@ def after(report: HospitalReport) -> str:
 
 def spoken(report: HospitalReport) -> str:
     """The whole state in words, for those who do not see it."""
-    said = f"{report.hospital}, {rest(report) if report.state is HospitalState.ANSWERED else word(report)}"
+    said = f"{report.place}, {rest(report) if report.state is HospitalState.ANSWERED else word(report)}"
     count = f", {report.studies} studies" if report.state is HospitalState.ANSWERED else ""
     again = ", press Enter to ask again" if report.state in RETRIABLE else ""
     return f"{said}{count}{after(report)}{again}"
