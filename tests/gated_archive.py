@@ -9,7 +9,10 @@ from io import BytesIO
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
-from priorline.archives.base import FindSummary, Received, RetrieveSummary
+from instances import give
+from priorline.archives.base import FindSummary, RetrieveSummary
+from priorline.archives.incoming import Received, Receiver
+from priorline.domain.fetch_order import Batch
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import SeriesAnswer, StudyAnswer
 
@@ -67,6 +70,10 @@ class GatedArchive:
     def open(self) -> None:
         self.let(10_000)
 
+    @property
+    def connections(self) -> int:
+        return 1
+
     def echo(self) -> float:
         return 1.0
 
@@ -87,15 +94,15 @@ class GatedArchive:
     def list_series(self, study_uid: str) -> list[SeriesAnswer]:
         return [SeriesAnswer(f"{study_uid}.{number}", "MR", images=1) for number in range(self.images)]
 
-    def list_instances(self, study_uid: str) -> dict[str, set[str]] | None:
-        return {f"{study_uid}.{number}": {f"{study_uid}.{number}.1"} for number in range(self.images)}
+    def list_instances(self, study_uid: str) -> dict[str, list[str]] | None:
+        return {f"{study_uid}.{number}": [f"{study_uid}.{number}.1"] for number in range(self.images)}
 
     def retrieve(
         self,
         study_uid: str,
         series_uid: str | None,
         sop_classes: Collection[str],
-        on_instance: Callable[[Received], None],
+        receiver: Receiver,
         cancelled: Callable[[], bool],
     ) -> RetrieveSummary:
         if study_uid in self.bugs:
@@ -109,7 +116,17 @@ class GatedArchive:
             self.waiting.clear()
             if cancelled():
                 return RetrieveSummary(done, 0, 0, 0, CANCELLED, done, cancelled=True)
-            on_instance(image(study_uid, number))
+            give(receiver, image(study_uid, number))
             self.sent.append(f"{study_uid}.{number}.1")
             done += 1
         return RetrieveSummary(done, 0, 0, 0, SUCCESS, done)
+
+    def retrieve_listed(
+        self,
+        study_uid: str,
+        next_batch: Callable[[], Batch | None],
+        sop_classes: Collection[str],
+        receiver: Receiver,
+        cancelled: Callable[[], bool],
+    ) -> RetrieveSummary | None:
+        return None

@@ -21,11 +21,13 @@ from pynetdicom import AE, evt
 import peers
 import tls_peers
 from certificates import Authority
+from instances import file_of
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
-from priorline.archives.base import DicomPeer, Received, dataset_of, part10
+from priorline.archives.base import DicomPeer, dataset_of
 from priorline.archives.dicom import DicomArchive
 from priorline.archives.dicom_get import COMMON_SOP_CLASSES, COMPRESSED, UNCOMPRESSED
 from priorline.archives.dicom_store import COERCED, NOT_SUPPORTED, SUCCESS, DicomStorage, Outgoing
+from priorline.archives.incoming import Received, whole
 from priorline.errors import ArchiveBroken, ArchiveError, ArchiveRefused, ArchiveTimedOut, NotDicom
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs a peer that is packaged for Linux")
@@ -72,7 +74,7 @@ def uid_of(one: Outgoing) -> str:
 def fetched(peer: DicomPeer) -> dict[str, Received]:
     """All instances of the study, fetched back from where they were stored."""
     found: dict[str, Received] = {}
-    DicomArchive(peer).retrieve(STUDY, None, (), lambda one: found.update({one.sop_instance_uid: one}), bool)
+    DicomArchive(peer).retrieve(STUDY, None, (), whole(lambda one: found.update({one.sop_instance_uid: one})), bool)
     return found
 
 
@@ -82,7 +84,7 @@ def assert_untouched(peer: DicomPeer, files: Sequence[Path]) -> None:
     for file in files:
         one = outgoing(file)
         assert found[uid_of(one)].transfer_syntax == one.transfer_syntax or one.transfer_syntax in UNCOMPRESSED
-        assert dcmread(BytesIO(part10(found[uid_of(one)], "X"))) == dcmread(file)
+        assert dcmread(BytesIO(file_of(found[uid_of(one)], "X"))) == dcmread(file)
     assert len(found) == len(files)
 
 
@@ -367,7 +369,7 @@ def test_the_dataset_of_a_file_is_what_it_was_made_around(files: list[Path]) -> 
         whole = file.read_bytes()
         assert dataset_of(whole) == whole[132 + 12 + meta.FileMetaInformationGroupLength :]
         received = Received(str(meta.MediaStorageSOPClassUID), generate_uid(), str(meta.TransferSyntaxUID), b"abc")
-        assert dataset_of(part10(received, "X")) == b"abc"
+        assert dataset_of(file_of(received, "X")) == b"abc"
 
 
 def test_a_file_that_ends_in_its_head_has_none(files: list[Path]) -> None:

@@ -26,8 +26,9 @@ from journey_tools import (
 from pynetdicom import evt
 
 import peers
-from priorline.archives.base import DicomPeer, Received
+from priorline.archives.base import DicomPeer
 from priorline.archives.dicom import DicomArchive
+from priorline.archives.incoming import Received, whole
 from tls_peers import recorded
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs a peer that is packaged for Linux")
@@ -78,7 +79,7 @@ def department(peer: DicomPeer, name: str = OURS, **more: Any) -> dict[str, Any]
 
 def objects(peer: DicomPeer, study: str) -> dict[str, Received]:
     found: dict[str, Received] = {}
-    DicomArchive(peer).retrieve(study, None, (), lambda one: found.update({one.sop_instance_uid: one}), bool)
+    DicomArchive(peer).retrieve(study, None, (), whole(lambda one: found.update({one.sop_instance_uid: one})), bool)
     return found
 
 

@@ -15,9 +15,11 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 import peers
+from instances import file_of
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
-from priorline.archives.base import DicomPeer, Received, dataset_of, part10
+from priorline.archives.base import DicomPeer, dataset_of
 from priorline.archives.dicom_store import DicomStorage
+from priorline.archives.incoming import Received
 from priorline.audit.trail import AuditTrail
 from priorline.cache.keys import load_master_key
 from priorline.cache.store import Store
@@ -56,7 +58,7 @@ def received(number: int) -> Received:
 
 def put(store: Store, number: int, quarantine: str = "") -> None:
     one = received(number)
-    data = part10(one, "PRIORLINE")
+    data = file_of(one, "PRIORLINE")
     header = read_header(data)
     store.add(ROW, header.sop_uid, header.series_uid, encode_header(header), data, quarantine=quarantine)
 

@@ -13,8 +13,9 @@ import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
+from instances import give
 from priorline.archives.base import FindSummary, RetrieveSummary
-from priorline.archives.incoming import Received, Receiver, put
+from priorline.archives.incoming import Received, Receiver
 from priorline.audit.trail import AuditTrail
 from priorline.cache.keys import load_master_key
 from priorline.cache.store import Store
@@ -152,13 +153,6 @@ class Script:
         cancelled: Callable[[], bool],
     ) -> RetrieveSummary | None:
         return None
-
-
-def give(receiver: Receiver, received: Received) -> None:
-    """Hand an instance over as an archive does."""
-    incoming = receiver(received)
-    put(incoming, received.dataset)
-    incoming.finish()
 
 
 @dataclass

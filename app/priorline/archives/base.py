@@ -200,7 +200,7 @@ def part10_head(announced: Announced, ae_title: str) -> bytes:
 
 
 def dataset_of(file: bytes) -> bytes:
-    """The encoded dataset in a DICOM file, as it stands there; the reverse of `part10`, for files of others, too.
+    """The encoded dataset in a DICOM file, as it stands there; without what `part10_head` makes, for files of others, too.
 
     Raises NotDicom where the file meta information (PS3.10 7.1) is torn.
     """
