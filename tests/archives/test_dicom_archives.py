@@ -15,6 +15,7 @@ from peers import nothing_left_running  # noqa: F401 - a fixture for every test 
 from priorline.archives.base import DicomPeer, part10_head
 from priorline.archives.dicom import DicomArchive
 from priorline.archives.incoming import Received, whole
+from priorline.domain.fetch_order import Batch
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import StudyAnswer
 from priorline.errors import ArchiveRefused, ArchiveUnreachable, CacheFull, UsageError
@@ -135,6 +136,39 @@ def test_what_comes_back_is_what_was_stored(peer: DicomPeer, files: dict[str, Pa
     assert {received.sop_instance_uid for received in got} == {u for u in files if u.startswith(SERIES)}
     for received in got:
         assert_same(received, files[received.sop_instance_uid])
+
+
+def test_instances_come_by_name_on_one_association(peer: DicomPeer, files: dict[str, Path]) -> None:
+    archive, got = DicomArchive(peer), list[Received]()
+    series, uids = max((archive.list_instances(STUDY) or {}).items(), key=lambda listed: len(listed[1]))
+    asked = [Batch(series, (uids[-1], uids[0])), Batch(series, (uids[1],)), None]
+    left = iter(asked)
+    summary = archive.retrieve_listed(STUDY, lambda: next(left), (), whole(got.append), lambda: False)
+    assert summary is not None
+    assert (summary.received, summary.status, summary.failed) == (3, 0, 0)
+    assert {one.sop_instance_uid for one in got[:2]} == {uids[-1], uids[0]}
+    assert got[2].sop_instance_uid == uids[1]
+    for received in got:
+        assert_same(received, files[received.sop_instance_uid])
+
+
+def test_instances_are_listed_in_the_order_of_their_numbers(peer: DicomPeer, files: dict[str, Path]) -> None:
+    for uids in (DicomArchive(peer).list_instances(STUDY) or {}).values():
+        numbers = [int(dcmread(files[uid]).InstanceNumber) for uid in uids]
+        assert numbers == sorted(numbers)
+
+
+def test_a_name_that_is_not_there_brings_nothing_and_is_not_asked_again(peer: DicomPeer) -> None:
+    archive = DicomArchive(peer)
+    asked: list[Batch] = []
+
+    def next_batch() -> Batch:
+        asked.append(Batch(SERIES + ".9", ("1.2.3.4",)))
+        return asked[-1]
+
+    for _ in range(2):
+        assert archive.retrieve_listed(STUDY, next_batch, (), whole(lambda _one: None), lambda: False) is None
+    assert len(asked) == 1
 
 
 def assert_same(received: Received, file: Path) -> None:

@@ -174,8 +174,8 @@ class Archive(Protocol):
     ) -> RetrieveSummary | None:
         """Fetch instances by name on one connection, batch after batch, until there is none.
 
-        May run several times at once, in several threads. None, before any batch is taken, where the archive cannot
-        be asked so. Raises as `retrieve`.
+        May run several times at once, in several threads. None where the archive cannot be asked so, with at most one
+        batch taken and nothing received. Raises as `retrieve`.
         """
 
 
@@ -200,7 +200,7 @@ def part10_head(announced: Announced, ae_title: str) -> bytes:
 
 
 def dataset_of(file: bytes) -> bytes:
-    """The encoded dataset in a DICOM file, as it stands there; without what `part10_head` makes, for files of others, too.
+    """The encoded dataset in a DICOM file, of others too, as it stands there: without what `part10_head` makes.
 
     Raises NotDicom where the file meta information (PS3.10 7.1) is torn.
     """

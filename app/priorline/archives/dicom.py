@@ -22,6 +22,7 @@ class DicomArchive:
         self.peer = peer
         self._scp = scp
         self._by_move = peer.retrieve == "c-move"
+        self._by_name = True
 
     @property
     def name(self) -> str:
@@ -105,7 +106,12 @@ class DicomArchive:
         receiver: Receiver,
         cancelled: Callable[[], bool],
     ) -> RetrieveSummary | None:
-        """C-GETs of instances on one association; None where the hospital sends by C-MOVE only."""
-        if self._by_move:
+        """C-GETs of instances on one association; None where the hospital sends by C-MOVE only, or not by name.
+
+        What it does not do is not asked again.
+        """
+        if self._by_move or not self._by_name:
             return None
-        return dicom_get.retrieve_listed(self.peer, study_uid, next_batch, sop_classes, receiver, cancelled)
+        summary = dicom_get.retrieve_listed(self.peer, study_uid, next_batch, sop_classes, receiver, cancelled)
+        self._by_name = summary is not None
+        return summary

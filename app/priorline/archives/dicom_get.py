@@ -109,7 +109,8 @@ def retrieve_listed(
 ) -> RetrieveSummary | None:
     """Fetch instances by their UIDs (PS3.4 C.4.3.1.3.1, IMAGE level), batch after batch on one association.
 
-    A batch that the peer refuses ends in its status, as others may not be; None before any where it offers no C-GET.
+    A batch that the peer refuses ends in its status, as others may not be. None where it offers no C-GET, or answers
+    the first batch with nothing.
     """
     total, status = _Counts(), 0
     try:
@@ -121,6 +122,8 @@ def retrieve_listed(
                 identifier = retrieve_identifier(study_uid, batch.series_uid, batch.sop_uids)
                 status = _Exchange(session, counts, receiver).run(identifier) or status
                 total.add(counts)
+                if not total.received:
+                    return None
     except NotOffered:
         return None
     except Cancelled:

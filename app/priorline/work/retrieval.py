@@ -9,8 +9,6 @@ from priorline.domain.fetch_order import BATCH, Batch, FetchOrder
 from priorline.errors import ArchiveError
 from priorline.work.wanted import Wanted
 
-NOTHING = RetrieveSummary(0, 0, 0, 0, 0)
-
 
 class Retrieval:
     """One study from one archive; `arrived` has the SOP Instance UIDs that came, and grows while it runs."""
@@ -26,6 +24,8 @@ class Retrieval:
         self._archive, self._study_uid, self._receiver = archive, study_uid, receiver
         self._arrived, self._cancelled = arrived, cancelled
         self._order: FetchOrder | None = None
+        # Whether the archive has shown that it sends what is asked for by name: None as long as nothing tells.
+        self._by_name: bool | None = None
         self._over = False
         self._problem: ArchiveError | None = None
         self.failed = 0
@@ -49,10 +49,10 @@ class Retrieval:
             raise self._problem
 
     def _is_left(self, wanted: Wanted, here: set[str]) -> bool:
-        """Whether the study is to be asked for as a whole: nobody gave a list, or nothing came of asking by name."""
-        if self.was_cancelled or self._cancelled():
+        """Whether the study is to be asked for as a whole: nobody gave a list, or the archive does not go by it."""
+        if self.was_cancelled or self._cancelled() or (self._problem is not None and self._by_name is not False):
             return False
-        return self._order is None or (not self._arrived and not wanted.is_in(here) and self._problem is None)
+        return not self._by_name and not wanted.is_in(here | self._arrived)
 
     def _run_parts(self, wanted: Wanted, here: set[str]) -> None:
         for part in wanted.parts(here | self._arrived):
@@ -79,12 +79,16 @@ class Retrieval:
 
     def _lane(self, order: FetchOrder, wanted: Wanted) -> None:
         """One connection; what its end leaves out is left to the others."""
-        lane = _Lane(order, self._arrived)
+        lane = _Lane(order, self._arrived, self._judge)
         try:
             summary = self._archive.retrieve_listed(
                 self._study_uid, lane.next, wanted.classes, self._receiver, self._is_over
             )
-            self._note(summary or NOTHING)
+            if summary is None:
+                self._by_name = False
+            else:
+                lane.judge()
+                self._note(summary)
         except ArchiveError as problem:
             # An archive may allow fewer connections than we open, or lose one of them.
             self._problem = self._problem or problem
@@ -93,6 +97,15 @@ class Retrieval:
             raise
         finally:
             lane.settle()
+
+    def _judge(self, asked: int, came: int) -> bool:
+        """Learn from what came of a batch whether the archive goes by name; whether to go on so."""
+        if came > 1:
+            self._by_name = True
+        elif self._by_name is None and came < asked:
+            # One of many: it has read the first UID of the list only.
+            self._by_name = False
+        return self._by_name is not False
 
     def _is_over(self) -> bool:
         return self._over or self._cancelled()
@@ -107,14 +120,23 @@ class Retrieval:
 class _Lane:
     """The batches of one connection, one after another."""
 
-    def __init__(self, order: FetchOrder, arrived: set[str]) -> None:
-        self._order, self._arrived = order, arrived
+    def __init__(self, order: FetchOrder, arrived: set[str], judged: Callable[[int, int], bool]) -> None:
+        self._order, self._arrived, self._judged = order, arrived, judged
         self._batch: Batch | None = None
 
     def next(self) -> Batch | None:
-        self.settle()
+        if not self.judge():
+            return None
         self._batch = self._order.next()
         return self._batch
+
+    def judge(self) -> bool:
+        """Look at what the archive made of the last batch; whether to ask for more."""
+        batch = self._batch
+        came = sum(uid in self._arrived for uid in batch.sop_uids) if batch else 0
+        goes_on = self._judged(len(batch.sop_uids) if batch else 0, came)
+        self.settle()
+        return goes_on
 
     def settle(self) -> None:
         """What of the last batch did not come is given back."""
