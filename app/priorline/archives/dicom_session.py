@@ -104,7 +104,7 @@ class Session:
         number, length = context.context_id or 1, self._association.dimse.maximum_pdu_size
         self._association.send_data(number, COMMAND, command)
         for pdu in data_pdus(number, DATASET, dataset, length):
-            if not self._association.is_established:
+            if not (self.watch.check() and self._association.is_established):
                 return
             self._association.transport.send(pdu)
             self.watch.progress()

@@ -26,7 +26,7 @@ from priorline.work.wanted import Wanted
 # Instances become durable in groups: a cache owes no fsync per instance, the viewer is owed the first at once.
 GROUP_INSTANCES = 16
 GROUP_SECONDS = 0.3
-Group = list[tuple[StoredInstance, InstanceHeader]]
+Group = list[tuple[StoredInstance, InstanceHeader, int]]
 encode_header = msgspec.msgpack.Encoder().encode
 decode_header = msgspec.msgpack.Decoder(InstanceHeader).decode
 
@@ -44,7 +44,10 @@ class Arrived:
 
 @dataclass(slots=True)
 class Progress:
-    """The counts of one retrieval; `held` of what was asked for is in the cache at the end."""
+    """The counts of one retrieval.
+
+    `told` are the bytes of what was told of; `held` of what was asked for is in the cache at the end.
+    """
 
     expected: int = 0
     already: int = 0
@@ -53,6 +56,7 @@ class Progress:
     failed: int = 0
     quarantined: int = 0
     bytes: int = 0
+    told: int = 0
     reasons: dict[str, None] = field(default_factory=dict)
 
 
@@ -191,7 +195,7 @@ class StudyFetch:
         self._arrived.add(header.sop_uid)
         if added.outcome is AddOutcome.STORED and added.instance is not None:
             self._progress.bytes += size
-            self._waiting.append((added.instance, header))
+            self._waiting.append((added.instance, header, size))
             self._commit_when_due()
 
     def _commit_when_due(self) -> None:
@@ -219,11 +223,12 @@ class StudyFetch:
 
     def _tell(self, group: Group, is_here: Callable[[StoredInstance], bool]) -> None:
         progress = self._progress
-        for instance, header in group:
+        for instance, header, size in group:
             if is_here(instance):
                 progress.stored += 1
+                progress.told += size
                 here = progress.already + progress.stored
-                self._on_arrived(Arrived(instance, header, here, progress.expected, progress.bytes))
+                self._on_arrived(Arrived(instance, header, here, progress.expected, progress.told))
 
     def _keep_what_arrived(self, series_uid: str) -> str:
         """Store what came before a failure, and count what is here; a sentence where even that is not possible."""

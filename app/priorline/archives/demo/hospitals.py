@@ -91,12 +91,15 @@ class _Memory:
         self._compute = pixels
         self._kept: dict[ImageSpec, npt.NDArray[np.generic]] = {}
         self._lock = threading.Lock()
+        self._locks: dict[ImageSpec, threading.Lock] = {}
 
     def __call__(self, spec: ImageSpec) -> npt.NDArray[np.generic]:
         kept = self._kept.get(spec)
         if kept is not None:
             return kept
         with self._lock:
+            its_own = self._locks.setdefault(spec, threading.Lock())
+        with its_own:
             if spec not in self._kept:
                 self._kept[spec] = self._compute(spec)
             return self._kept[spec]
