@@ -11,6 +11,8 @@ from priorline.errors import WorkerLost
 from priorline.work.launch import Launch
 
 SECONDS_TO_END = 5.0
+# They make up each image when it is asked for, which a busy computer takes its time for.
+SECONDS_TO_PAINT = 60.0
 AT_ONCE = "--at-once"
 
 
@@ -80,6 +82,7 @@ class DemoPeers:
                 ae_title=one.ae_title,
                 host=one.host,
                 port=one.port,
+                timeout=SECONDS_TO_PAINT,
             )
             for one in self._told.hospitals
         )
