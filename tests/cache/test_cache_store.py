@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from priorline.cache.files import erase
+from priorline.cache.inventory import Inventory
 from priorline.cache.keys import MasterKey
 from priorline.cache.model import AddOutcome, Presence, StoredInstance
 from priorline.cache.seal import read_object
 from priorline.cache.store import Store
+from priorline.cache.writer import GROUP_FILES
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import StudyAnswer
 from priorline.errors import CacheDamaged, CacheError, CacheFull
@@ -444,11 +446,32 @@ def test_text_that_is_no_text_costs_only_its_own_image(store: Store) -> None:
     assert store.sop_uids(STUDY) == {f"{STUDY}.1.1"}
 
 
+def test_a_study_that_is_removed_while_it_is_fetched_is_made_anew_by_what_still_comes(store: Store) -> None:
+    put(store, 1)
+    store.commit()
+    store.remove(STUDY)
+    put(store, 2)
+    store.commit()
+    assert store.sop_uids(STUDY) == {f"{STUDY}.1.2"}
+
+
+def test_also_where_another_process_removed_it(store: Store, tmp_path: Path) -> None:
+    put(store, 1)
+    store.commit()
+    with Inventory.open(store.files.root) as other:
+        other.remove(other.everything())
+    put(store, 2)
+    store.commit()
+    put(store, 3)
+    store.commit()
+    assert store.sop_uids(STUDY) == {f"{STUDY}.1.3"}
+
+
 def test_large_groups_are_closed_by_themselves(store: Store) -> None:
-    for number in range(70):
+    for number in range(GROUP_FILES + 6):
         put(store, number)
-    assert store.pending < 64
-    assert len(store.instances(STUDY)) >= 64
+    assert store.pending < GROUP_FILES
+    assert len(store.instances(STUDY)) >= GROUP_FILES
 
 
 def test_an_instance_shows_neither_key_nor_header(sealed: Store) -> None:

@@ -20,7 +20,10 @@ _PAGE = 500
 
 
 class Inventory:
-    """The studies of one cache as numbers and times; several processes may have it open."""
+    """The studies of one cache as numbers and times; several processes may have it open.
+
+    `on_removed` is called when studies were removed by this process.
+    """
 
     def __init__(self, files: CacheFiles, index: Index, owner: Owner, clock: Clock) -> None:
         self.files = files
@@ -28,6 +31,7 @@ class Inventory:
         self.owner = owner
         self.watch = Watch(clock)
         self.leases = Leases(files.incoming, index, owner.name)
+        self.on_removed: Callable[[], None] = lambda: None
 
     @classmethod
     def open(cls, directory: Path, clock: Clock = look) -> Self:
@@ -128,6 +132,8 @@ class Inventory:
             for one in going:
                 before(one)
             self.bury(db, going)
+        # Outside of the transaction: whoever listens may be about to begin one.
+        self.on_removed()
         self._sweep(closed)
         return going
 

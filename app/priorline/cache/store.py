@@ -42,6 +42,7 @@ class Store:
         self.rebuilder = Rebuilder(inventory, vault, self.catalogue)
         self._writer = Writer(inventory, self.catalogue)
         self._intake = Intake(self.catalogue, vault, self._writer, self.discard)
+        inventory.on_removed = self._intake.forget
 
     @classmethod
     def open(cls, directory: Path, key: MasterKey | None, clock: Clock = look) -> Self:

@@ -149,6 +149,9 @@ class Writer:
                 now = self._inventory.watch.tell(db)
                 for row in {part.entry.study.row for part in parts}:
                     db.execute("UPDATE study SET fetched_at = ?, viewed_at = ? WHERE id = ?", (now, now, row))
+            if any(part.entry.study not in here for part in parts):
+                # Another process removed it: what still comes of it makes it anew.
+                self.on_failure()
         except BaseException:
             _remove(part.path for part in parts)
             _remove(self._not_entered(parts, named))
