@@ -11,7 +11,7 @@ from peers import nothing_left_running  # noqa: F401 - a fixture for every test 
 from priorline.archives.base import RetrieveSummary, part10_head
 from priorline.archives.dicomweb import DicomWebArchive
 from priorline.archives.dicomweb_peer import DicomWebPeer
-from priorline.archives.dicomweb_retrieve import FAILED_MAX, received_from
+from priorline.archives.dicomweb_retrieve import FAILED_MAX, announced_in
 from priorline.archives.incoming import Received, whole
 from priorline.errors import ArchiveBroken, ArchiveRefused, CacheFull, UsageError
 from web_hospital import (
@@ -143,7 +143,7 @@ BAD = {
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
 def test_one_that_does_not_hold_costs_that_one(bad: bytes) -> None:
-    assert received_from(bad) is None
+    assert announced_in(bad) is None
     body = multipart([instance_file(1), bad, instance_file(2)])
     with scripted(answers(response(body, RELATED))) as hospital:
         summary, got = retrieve(hospital.peer())
