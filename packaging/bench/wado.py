@@ -1,8 +1,8 @@
 """How long until a CT study has come by WADO-RS into the sealed cache, beside curl and DCMTK's getscu.
 
 500 slices of 512 x 512 with 16 bits (263 MB) from an Orthanc on the same machine, at once and through a proxy that
-adds 10 ms each way. Ours counts everything: the lists of series and instances, the check on arrival, encryption, fsync
-and index. curl takes the same stream and throws it away; getscu, tuned as it can be, writes plain files.
+adds 10 ms each way. Ours counts everything: the lists of series and instances, the check on arrival, encryption,
+fsync and index. curl takes the same stream and throws it away; getscu, tuned as it can be, writes plain files.
 """
 
 import os

@@ -60,7 +60,7 @@ def retrieve(
     counts = _Counts()
     try:
         with Finishing() as finishing:
-            watch = Watch(lambda: cancelled() or finishing.has_failed())
+            watch = Watch(lambda: cancelled() or finishing.has_failed)
             with ask(peer, watch, path, ACCEPT, STUDY_MAX) as answer:
                 counts.is_partial = answer.status != 200
                 boundary = boundary_of(answer.headers.get("content-type", ""))
