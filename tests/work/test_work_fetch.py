@@ -81,6 +81,7 @@ class Script:
     refuses: ArchiveError | None = None
     asked: list[str | None] = field(default_factory=list)
     sent: int = 0
+    streams: bool = False
 
     @property
     def name(self) -> str:
@@ -89,6 +90,10 @@ class Script:
     @property
     def connections(self) -> int:
         return 1
+
+    @property
+    def streams_studies(self) -> bool:
+        return self.streams
 
     def echo(self) -> float:
         return 1.0

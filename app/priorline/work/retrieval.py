@@ -37,6 +37,10 @@ class Retrieval:
         if self._order is not None:
             self._order.prefer(series_uid, sop_uid)
 
+    def stream(self) -> None:
+        """Retrieve the whole study before anybody knows what is to be in it."""
+        self._note(self._archive.retrieve(self._study_uid, None, (), self._receiver, self._cancelled))
+
     def run(self, wanted: Wanted, here: set[str]) -> None:
         """Retrieve what is not `here`; raises what ended it where that left something out."""
         self._order = wanted.order(here)
