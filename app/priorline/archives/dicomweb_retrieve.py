@@ -116,7 +116,7 @@ class _Taking:
 
 def _begun(part: Part) -> tuple[bytes, memoryview]:
     """What `announced_in` needs of a part, and what else has come with it."""
-    head, rest = b"", memoryview(b"")
+    head, rest = bytearray(), memoryview(b"")
     for piece in part.pieces():
         rest = piece
         while rest and (lacking := _needed(head) - len(head)) > 0:
@@ -124,10 +124,10 @@ def _begun(part: Part) -> tuple[bytes, memoryview]:
             rest = rest[lacking:]
         if len(head) >= _needed(head):
             break
-    return head, rest
+    return bytes(head), rest
 
 
-def _needed(head: bytes) -> int:
+def _needed(head: bytes | bytearray) -> int:
     """How much of a DICOM file is to be seen before it is begun, as far as `head` tells; 0 where it is none."""
     if len(head) < META.stop:
         return META.stop
