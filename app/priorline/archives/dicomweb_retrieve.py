@@ -12,7 +12,6 @@ from priorline.archives.dicomweb_connection import Cancelled
 from priorline.archives.dicomweb_http import ask
 from priorline.archives.dicomweb_peer import DicomWebPeer
 from priorline.archives.encoded import elements
-from priorline.archives.finishing import Finishing
 from priorline.archives.incoming import Announced, Receiver, put
 from priorline.archives.multipart import Malformed, Part, boundary_of, parts
 from priorline.archives.translate import Row
@@ -57,15 +56,12 @@ def retrieve(
     path = f"/studies/{uid_key(study_uid)}"
     if series_uid is not None:
         path += f"/series/{uid_key(series_uid)}"
-    counts = _Counts()
+    counts, watch = _Counts(), Watch(cancelled)
     try:
-        with Finishing() as finishing:
-            watch = Watch(lambda: cancelled() or finishing.has_failed)
-            with ask(peer, watch, path, ACCEPT, STUDY_MAX) as answer:
-                counts.is_partial = answer.status != 200
-                boundary = boundary_of(answer.headers.get("content-type", ""))
-                arriving = parts(answer.body.read_into, boundary, INSTANCE_MAX)
-                _take_all(arriving, counts, _Taking(watch, receiver, finishing))
+        with ask(peer, watch, path, ACCEPT, STUDY_MAX) as answer:
+            counts.is_partial = answer.status != 200
+            boundary = boundary_of(answer.headers.get("content-type", ""))
+            _take_all(watch, parts(answer.body.read_into, boundary, INSTANCE_MAX), counts, receiver)
     except Malformed as problem:
         raise ArchiveBroken(f"{peer.name} sent {problem}; try again, then ask its IT department.") from problem
     except Cancelled:
@@ -73,9 +69,9 @@ def retrieve(
     return counts.summary()
 
 
-def _take_all(arriving: Iterator[Part], counts: _Counts, taking: "_Taking") -> None:
+def _take_all(watch: Watch, arriving: Iterator[Part], counts: _Counts, receiver: Receiver) -> None:
     for part in arriving:
-        if taking.take(part):
+        if _is_taken(watch, part, receiver):
             counts.received += 1
             continue
         counts.failed += 1
@@ -83,35 +79,29 @@ def _take_all(arriving: Iterator[Part], counts: _Counts, taking: "_Taking") -> N
             raise Malformed("one thing after another that is no image")
 
 
-@dataclass(frozen=True, slots=True)
-class _Taking:
-    watch: Watch
-    receiver: Receiver
-    finishing: Finishing
-
-    def take(self, part: Part) -> bool:
-        """Whether a part was an instance, which the receiver then has."""
-        head, rest = _begun(part)
-        announced = announced_in(head)
-        if announced is None:
-            return False
-        self.watch.progress()
-        with self.watch.held():
-            incoming = self.receiver(announced)
-        is_whole = False
-        try:
-            put(incoming, head[_needed(head) - BEYOND :])
-            put(incoming, rest)
-            for piece in part.pieces():
-                put(incoming, piece)
-            is_whole = not part.is_cut
-        finally:
-            if not is_whole:
-                incoming.drop()
-        if is_whole:
-            with self.watch.held():
-                self.finishing.add(incoming)
-        return is_whole
+def _is_taken(watch: Watch, part: Part, receiver: Receiver) -> bool:
+    """Whether a part was an instance, which the receiver then has."""
+    head, rest = _begun(part)
+    announced = announced_in(head)
+    if announced is None:
+        return False
+    watch.progress()
+    with watch.held():
+        incoming = receiver(announced)
+    is_whole = False
+    try:
+        put(incoming, head[_needed(head) - BEYOND :])
+        put(incoming, rest)
+        for piece in part.pieces():
+            put(incoming, piece)
+        is_whole = not part.is_cut
+    finally:
+        if not is_whole:
+            incoming.drop()
+    if is_whole:
+        with watch.held():
+            incoming.finish()
+    return is_whole
 
 
 def _begun(part: Part) -> tuple[bytes, memoryview]:
