@@ -22,6 +22,7 @@ SLICES, SIDE = 133, 512
 ROOT = "1.2.826.0.1.3680043.10.999.7"
 STUDY, SERIES, FRAME_OF_REFERENCE = f"{ROOT}.1", f"{ROOT}.2", f"{ROOT}.3"
 START_SECONDS = 30.0
+WEB_PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 
 
 def pixels(number: int) -> npt.NDArray[np.int16]:
@@ -56,10 +57,10 @@ def slice_dataset(number: int) -> Dataset:
     return ds
 
 
-def write_study(folder: Path) -> list[Path]:
+def write_study(folder: Path, slices: int = SLICES) -> list[Path]:
     """The study as files in `folder`."""
     files = []
-    for number in range(SLICES):
+    for number in range(slices):
         ds = slice_dataset(number)
         ds.file_meta = FileMetaDataset()
         ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -80,14 +81,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def orthanc_with_study(folder: Path, http: int = 0) -> Iterator[int]:
-    """A running Orthanc that holds the study, its REST API at port `http`; gives its DICOM port."""
+def orthanc_with_study(folder: Path, slices: int = SLICES, web_port: int = 0) -> Iterator[int]:
+    """A running Orthanc that holds the study; gives its DICOM port. With `web_port` it speaks DICOMweb there."""
     port = free_port()
     configuration: dict[str, Any] = {
         "Name": "bench",
         "DicomAet": TITLE,
         "DicomPort": port,
-        "HttpPort": http or free_port(),
+        "HttpPort": web_port or free_port(),
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": False,
         "StorageDirectory": str(folder / "storage"),
@@ -96,7 +97,7 @@ def orthanc_with_study(folder: Path, http: int = 0) -> Iterator[int]:
         "DicomAlwaysAllowFind": True,
         "DicomAlwaysAllowGet": True,
         "DicomModalities": {"priorline": [CALLING, "127.0.0.1", 1]},
-        "Plugins": [],
+        "Plugins": [WEB_PLUGIN] if web_port else [],
     }
     file, log = folder / "orthanc.json", folder / "orthanc.log"
     file.write_text(json.dumps(configuration), encoding="utf-8")
@@ -107,7 +108,7 @@ def orthanc_with_study(folder: Path, http: int = 0) -> Iterator[int]:
         )
         try:
             _wait_until_open(server, port)
-            _fill(folder, port)
+            _fill(folder, port, slices)
             yield port
         finally:
             server.terminate()
@@ -123,9 +124,9 @@ def _wait_until_open(server: subprocess.Popen[bytes], port: int) -> None:
     raise SystemExit("bench: Orthanc did not start")
 
 
-def _fill(folder: Path, port: int) -> None:
+def _fill(folder: Path, port: int, slices: int) -> None:
     source = folder / "source"
     source.mkdir()
-    files = [str(file) for file in write_study(source)]
+    files = [str(file) for file in write_study(source, slices)]
     line = ["dcmsend", "-aec", TITLE, "-aet", CALLING, "127.0.0.1", str(port), *files]
     subprocess.run(line, check=True, capture_output=True, env={**os.environ, "TCP_NODELAY": "1"})

@@ -33,6 +33,7 @@ from web_hospital import (
     Request,
     answers,
     as_json,
+    dataset_of,
     instance_file,
     multipart,
     response,
@@ -259,6 +260,45 @@ FLOODS = {
 def test_a_flood_is_left_with_little_memory(flood: tuple[bytes, bytes]) -> None:
     with scripted(floods(*flood)) as hospital, little_memory(), pytest.raises(ArchiveBroken):
         retrieve(hospital.peer(peers.PATIENT_WAIT))
+
+
+class Weighing:
+    """An `Incoming` that keeps nothing but the count of what came."""
+
+    def __init__(self) -> None:
+        self.came, self._room = 0, bytearray(65536)
+
+    def room(self, length: int) -> memoryview:
+        return memoryview(self._room)[:length]
+
+    def filled(self, length: int) -> None:
+        self.came += length
+
+    def finish(self) -> None:
+        pass
+
+    def drop(self) -> None:
+        raise AssertionError("dropped")
+
+
+@pytest.mark.parametrize("has_length", [True, False])
+def test_a_large_instance_is_not_held(has_length: bool) -> None:
+    begun, more = instance_file(1), 256
+    size = len(begun) + more * MEGABYTE
+    length = f"Content-Length: {size}\r\n" if has_length else ""
+    head = response(b"", RELATED, Content_Length="") + f"--between-images\r\n{length}\r\n".encode() + begun
+
+    def script(connection: socket.socket, request: Request) -> None:
+        connection.sendall(head)
+        for _ in range(more):
+            connection.sendall(bytes(MEGABYTE))
+        connection.sendall(b"\r\n--between-images--")
+
+    weighing = Weighing()
+    with scripted(script) as hospital, little_memory():
+        archive = DicomWebArchive(hospital.peer(peers.PATIENT_WAIT))
+        summary = archive.retrieve(STUDY, None, (), lambda _announced: weighing, lambda: False)
+    assert (summary.received, weighing.came) == (1, len(dataset_of(begun)) + more * MEGABYTE)
 
 
 @pytest.mark.parametrize(

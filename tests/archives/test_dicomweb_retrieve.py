@@ -2,6 +2,7 @@
 
 import logging
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from peers import nothing_left_running  # noqa: F401 - a fixture for every test 
 from priorline.archives.base import RetrieveSummary, part10_head
 from priorline.archives.dicomweb import DicomWebArchive
 from priorline.archives.dicomweb_peer import DicomWebPeer
-from priorline.archives.dicomweb_retrieve import FAILED_MAX, received_from
-from priorline.archives.incoming import Received, whole
+from priorline.archives.dicomweb_retrieve import FAILED_MAX, announced_in
+from priorline.archives.incoming import Announced, Growing, Incoming, Received, whole
 from priorline.errors import ArchiveBroken, ArchiveRefused, CacheFull, UsageError
 from web_hospital import (
     BOUNDARY,
@@ -143,7 +144,7 @@ BAD = {
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
 def test_one_that_does_not_hold_costs_that_one(bad: bytes) -> None:
-    assert received_from(bad) is None
+    assert announced_in(bad) is None
     body = multipart([instance_file(1), bad, instance_file(2)])
     with scripted(answers(response(body, RELATED))) as hospital:
         summary, got = retrieve(hospital.peer())
@@ -158,6 +159,57 @@ def test_a_cut_part_costs_that_one() -> None:
         summary, got = retrieve(hospital.peer())
     assert [one.sop_instance_uid for one in got] == [sop_uid(2)]
     assert summary.failed == 1
+
+
+class Noting:
+    """A receiver that notes how each instance ended; `fails` is raised from each `finish`."""
+
+    def __init__(self, fails: Exception | None = None) -> None:
+        self.ends: list[str] = []
+        self._fails = fails
+
+    def __call__(self, announced: Announced) -> Incoming:
+        return NotedIncoming(announced, self.end)
+
+    def end(self, how: str) -> None:
+        self.ends.append(how)
+        if self._fails is not None and how.endswith("whole"):
+            raise self._fails
+
+
+class NotedIncoming(Growing):
+    def __init__(self, announced: Announced, end: Callable[[str], None]) -> None:
+        super().__init__()
+        self._number, self._end = announced.sop_instance_uid.rpartition(".")[2], end
+
+    def finish(self) -> None:
+        self._end(f"{self._number} whole")
+
+    def drop(self) -> None:
+        self._end(f"{self._number} dropped")
+
+
+def test_what_was_begun_and_does_not_become_whole_is_dropped() -> None:
+    one, two = instance_file(1), instance_file(2)
+    cut_part = multipart([one, two]).replace(one[-1000:], b"", 1)
+    receiver = Noting()
+    with scripted(answers(response(cut_part, RELATED))) as hospital:
+        DicomWebArchive(hospital.peer()).retrieve(STUDY, None, (), receiver, lambda: False)
+    assert receiver.ends == ["1 dropped", "2 whole"]
+    receiver = Noting()
+    with (
+        scripted(answers(response(multipart([one, two])[:-1000], RELATED))) as hospital,
+        pytest.raises(ArchiveBroken),
+    ):
+        DicomWebArchive(hospital.peer()).retrieve(STUDY, None, (), receiver, lambda: False)
+    assert receiver.ends == ["1 whole", "2 dropped"]
+
+
+def test_nothing_is_finished_after_one_that_could_not_be() -> None:
+    receiver = Noting(CacheFull("no room"))
+    with scripted(answers(images(range(40)))) as hospital, pytest.raises(CacheFull):
+        DicomWebArchive(hospital.peer()).retrieve(STUDY, None, (), receiver, lambda: False)
+    assert [end for end in receiver.ends if end.endswith("whole")] == ["0 whole"]
 
 
 def test_rubbish_without_end_is_left() -> None:

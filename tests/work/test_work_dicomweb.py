@@ -1,6 +1,7 @@
 """A hospital that speaks DICOMweb: from the configuration to its archive, and a study into the cache."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,29 +161,34 @@ def series_of(number: int) -> str:
     return f"{STUDY}.{1 + number // PER_SERIES}"
 
 
-def fetch(archive: Archive, store: Store) -> FetchReport:
+def fetch(archive: Archive, store: Store, images: int | None = None) -> FetchReport:
     with scripted(archive.script) as hospital:
         file = archive.folder / "token"
         door = DicomWebArchive(hospital.peer(peers.PATIENT_WAIT, token_file=file))
         trail = AuditTrail(archive.folder / "audit.jsonl")
-        return StudyFetch(door, store, ROW, lambda _arrived: None).run(trail)
+        return StudyFetch(door, store, replace(ROW, images=images), lambda _arrived: None).run(trail)
 
 
-def test_a_study_is_whole_in_the_cache(tmp_path: Path, store: Store) -> None:
+# With a count of images the study is asked for before it is listed.
+@pytest.mark.parametrize("images", [None, 12])
+def test_a_study_is_whole_in_the_cache(tmp_path: Path, store: Store, images: int | None) -> None:
     token_file(tmp_path, "first")
     archive = Archive(tmp_path)
-    report = fetch(archive, store)
+    report = fetch(archive, store, images)
     assert (report.state, report.received, report.expected) == (FetchState.COMPLETE, 12, 12)
     assert store.sop_uids(STUDY) == {sop_uid(number) for number in range(12)}
 
 
-def test_a_study_that_is_cut_goes_on_with_another_token_and_nothing_comes_twice(tmp_path: Path, store: Store) -> None:
+@pytest.mark.parametrize("images", [None, 12])
+def test_a_study_that_is_cut_goes_on_with_another_token_and_nothing_comes_twice(
+    tmp_path: Path, store: Store, images: int | None
+) -> None:
     token_file(tmp_path, "first")
     archive = Archive(tmp_path)
     archive.cuts = True
-    first = fetch(archive, store)
+    first = fetch(archive, store, images)
     assert (first.state, first.received) == (FetchState.PARTIAL, PER_SERIES)
-    second = fetch(archive, store)
+    second = fetch(archive, store, images)
     assert (second.state, second.received, second.already_cached) == (FetchState.COMPLETE, 12, PER_SERIES)
     assert sorted(archive.sent) == list(range(12))
     audit = (tmp_path / "audit.jsonl").read_text()
@@ -190,18 +196,24 @@ def test_a_study_that_is_cut_goes_on_with_another_token_and_nothing_comes_twice(
     assert '"second"' not in audit
 
 
-def test_a_token_that_nobody_renews_is_a_failure_with_what_to_do(tmp_path: Path, store: Store) -> None:
+@pytest.mark.parametrize("images", [None, 12])
+def test_a_token_that_nobody_renews_is_a_failure_with_what_to_do(
+    tmp_path: Path, store: Store, images: int | None
+) -> None:
     token_file(tmp_path, "old")
     archive = Archive(tmp_path)
     archive.renews = False
-    report = fetch(archive, store)
+    report = fetch(archive, store, images)
     assert report.state is FetchState.FAILED
     assert "token_file" in report.message
 
 
-def test_a_broken_part_leaves_the_study_partial_and_is_counted(tmp_path: Path, store: Store) -> None:
+@pytest.mark.parametrize("images", [None, 12])
+def test_a_broken_part_leaves_the_study_partial_and_is_counted(
+    tmp_path: Path, store: Store, images: int | None
+) -> None:
     token_file(tmp_path, "first")
     archive = Archive(tmp_path)
     archive.broken = 5
-    report = fetch(archive, store)
+    report = fetch(archive, store, images)
     assert (report.state, report.received, report.failed) == (FetchState.PARTIAL, 11, 1)

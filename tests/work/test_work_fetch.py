@@ -3,8 +3,9 @@
 import errno
 import itertools
 import os
+import threading
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from io import BytesIO
 from pathlib import Path
@@ -82,6 +83,7 @@ class Script:
     refuses: ArchiveError | None = None
     asked: list[str | None] = field(default_factory=list)
     sent: int = 0
+    streams: bool = False
 
     @property
     def name(self) -> str:
@@ -90,6 +92,10 @@ class Script:
     @property
     def connections(self) -> int:
         return 1
+
+    @property
+    def streams_studies(self) -> bool:
+        return self.streams
 
     def echo(self) -> float:
         return 1.0
@@ -395,3 +401,58 @@ def test_the_script_is_an_archive() -> None:
     archive: Archive = Script()
     assert archive.name == "North"
     assert issubclass(ArchiveBroken, PriorlineError)
+
+
+# --- one stream, asked for while the list is on its way
+
+TOLD = replace(ROW, images=IMAGES)
+
+
+@pytest.mark.parametrize("lists", [True, False], ids=["listed", "counted"])
+def test_a_stream_is_taken_before_the_list_is_there(bench: Bench, lists: bool) -> None:
+    first = threading.Event()
+
+    class Slow(Script):
+        def list_series(self, study_uid: str) -> list[SeriesAnswer]:
+            assert first.wait(30)
+            return super().list_series(study_uid)
+
+    archive = Slow(streams=True, lists=lists)
+    fetch = StudyFetch(archive, bench.store, TOLD, lambda _arrived: first.set())
+    report = fetch.run(bench.trail)
+    assert (report.state, report.expected, report.received) == (FetchState.COMPLETE, IMAGES, IMAGES)
+    assert archive.asked == [None]
+    assert bench.complete
+
+
+@pytest.mark.parametrize("told", [IMAGES - 1, IMAGES + 1])
+def test_the_list_counts_where_the_study_told_another_number(bench: Bench, told: int) -> None:
+    report = bench.fetch(Script(streams=True), row=replace(ROW, images=told))
+    assert (report.state, report.expected, report.received) == (FetchState.COMPLETE, IMAGES, IMAGES)
+    assert bench.store.presence([STUDY])[STUDY].expected == IMAGES
+    assert bench.complete
+
+
+def test_a_stream_that_leaves_something_out_is_partial(bench: Bench) -> None:
+    report = bench.fetch(Script(sends=ALL[1:], streams=True), row=TOLD)
+    assert (report.state, report.expected, report.received) == (FetchState.PARTIAL, IMAGES, IMAGES - 1)
+    assert not bench.complete
+    bench.assert_honest(report)
+
+
+def test_a_stream_that_is_cut_goes_on_by_the_list(bench: Bench) -> None:
+    cut = bench.fetch(Script(streams=True, breaks_after=PER_SERIES + 3), row=TOLD)
+    assert (cut.state, cut.expected, cut.received) == (FetchState.PARTIAL, IMAGES, PER_SERIES + 3)
+    assert "broke off" in cut.message
+    again = Script(streams=True)
+    assert bench.fetch(again, row=TOLD).state is FetchState.COMPLETE
+    assert again.asked == [series_of(IMAGES - 1)]
+    assert bench.complete
+
+
+def test_a_list_that_fails_leaves_what_the_stream_brought(bench: Bench) -> None:
+    report = bench.fetch(Script(streams=True, refuses=ArchiveBroken("North does not tell.")), row=TOLD)
+    assert (report.state, report.received) == (FetchState.PARTIAL, IMAGES)
+    assert "does not tell" in report.message
+    assert not bench.complete
+    bench.assert_honest(report)

@@ -121,6 +121,10 @@ class Archive(Protocol):
     def connections(self) -> int:
         """How many of its retrievals may run at once."""
 
+    @property
+    def streams_studies(self) -> bool:
+        """Whether a study comes as one stream, so that nothing is gained by listing it first."""
+
     def echo(self) -> float:
         """Ask whether the archive is there; milliseconds from connecting to the answer."""
 

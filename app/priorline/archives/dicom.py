@@ -34,6 +34,11 @@ class DicomArchive:
         """As many as are configured."""
         return self.peer.associations
 
+    @property
+    def streams_studies(self) -> bool:
+        """No: what is asked for by name comes in the order in which it is wanted."""
+        return False
+
     def echo(self) -> float:
         """C-ECHO; milliseconds from connecting to the answer."""
         return dicom_session.echo(self.peer)

@@ -27,6 +27,11 @@ class DicomWebArchive:
         """One: a study is one stream."""
         return 1
 
+    @property
+    def streams_studies(self) -> bool:
+        """Yes, and Orthanc takes as long for the list of the instances as for the instances."""
+        return True
+
     def echo(self) -> float:
         """A search that finds nothing; milliseconds from connecting to the answer."""
         return dicomweb_search.echo(self.peer)

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 response (RFC 9112) from a socket: everything bounded, and every wait in slices under a `Watch`.
+"""HTTP/1.1 (RFC 9112) on a socket up to the content: everything bounded, every wait in slices under a `Watch`.
 
 The standard library's client trusts the length of a chunk, takes interim responses without end, and its reader cannot
 be used again after a timeout.
@@ -9,7 +9,7 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
@@ -21,9 +21,9 @@ from priorline.errors import ArchiveBroken, ArchiveError, ArchiveTimedOut, Archi
 
 POLL = 0.04
 CONNECT_POLL = 0.02
-BLOCK = 1 << 18
+# Little, as most of what comes is read into its place.
+AHEAD = 1 << 16
 HEAD_MAX = 65536
-CHUNK_LINE_MAX = 1024
 INTERIM_MAX = 8
 STATUS_LINE = re.compile(r"HTTP/1\.[01] ([1-5][0-9]{2})(?: .*)?")
 HEADER_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(.*)")
@@ -73,98 +73,63 @@ class Connection:
     def _sent(self, rest: memoryview) -> int:
         try:
             return self._sock.send(rest)
-        except (BrokenPipeError, ConnectionResetError):
-            # What it said as it left is read next.
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+            # What it said as it left is read next: in TLS 1.3 it judges our certificate when for us all is agreed.
             return len(rest)
 
     def head(self) -> tuple[int, dict[str, str]]:
         """The status and the headers, by lower-case name, of the final response."""
         for _ in range(INTERIM_MAX):
-            lines = self._until(b"\r\n\r\n", HEAD_MAX).decode("latin-1").split("\r\n")
+            lines = self.until(b"\r\n\r\n", HEAD_MAX).decode("latin-1").split("\r\n")
             found = STATUS_LINE.fullmatch(lines[0])
             if found is None:
-                raise self._broken()
+                raise self.broken()
             if int(found[1]) >= 200:
                 return int(found[1]), self._headers(lines[1:])
-        raise self._broken()
+        raise self.broken()
 
     def _headers(self, lines: list[str]) -> dict[str, str]:
         headers: dict[str, str] = {}
         for line in lines:
             found = HEADER_LINE.fullmatch(line)
             if found is None:
-                raise self._broken()
+                raise self.broken()
             name, value = found[1].lower(), found[2].strip(" \t")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         return headers
 
-    def body(self, status: int, headers: dict[str, str], most: int) -> Iterator[bytes]:
-        """The content in blocks that are not empty (RFC 9112 6.3); more than `most` bytes are an error."""
-        taken = 0
-        for block in self._blocks(status, headers):
-            taken += len(block)
-            if taken > most:
-                raise ArchiveBroken(f"{self._peer.name} sends more than an answer may be; ask its IT department.")
-            yield block
+    def read_into(self, view: memoryview) -> int:
+        """Put what comes next at the beginning of `view`; how many bytes, 0 at the end of the stream."""
+        if not self._ahead:
+            return self._read(partial(self._sock.recv_into, view))
+        count = min(len(self._ahead), len(view))
+        view[:count] = self._ahead[:count]
+        del self._ahead[:count]
+        return count
 
-    def _blocks(self, status: int, headers: dict[str, str]) -> Iterator[bytes]:
-        coding, length = headers.get("transfer-encoding", "").lower(), headers.get("content-length")
-        if status in (204, 304):
-            return iter(())
-        if coding:
-            if coding != "chunked":
-                raise self._broken()
-            return self._chunked()
-        if length is None:
-            return self._to_the_end()
-        if not (length.isdecimal() and length.isascii() and len(length) <= 15):
-            raise self._broken()
-        return self._sized(int(length))
-
-    def _sized(self, length: int) -> Iterator[bytes]:
-        while length:
-            if not self._ahead and not self._fill():
-                raise self._broken()
-            block = bytes(self._ahead[:length])
-            del self._ahead[: len(block)]
-            length -= len(block)
-            yield block
-
-    def _chunked(self) -> Iterator[bytes]:
-        while True:
-            size = self._until(b"\r\n", CHUNK_LINE_MAX).split(b";")[0].strip(b" \t")
-            if not re.fullmatch(rb"[0-9a-fA-F]{1,12}", size):
-                raise self._broken()
-            if not int(size, 16):
-                return
-            yield from self._sized(int(size, 16))
-            if self._until(b"\r\n", 0):
-                raise self._broken()
-
-    def _to_the_end(self) -> Iterator[bytes]:
-        while self._ahead or self._fill():
-            block = bytes(self._ahead)
-            self._ahead.clear()
-            yield block
-
-    def _until(self, marker: bytes, most: int) -> bytes:
+    def until(self, marker: bytes, most: int) -> bytes:
         """What comes before `marker`, which is taken too."""
         while (at := self._ahead.find(marker, 0, most + len(marker))) < 0:
             if len(self._ahead) >= most + len(marker) or not self._fill():
-                raise self._broken()
+                raise self.broken()
         found = bytes(self._ahead[:at])
         del self._ahead[: at + len(marker)]
         return found
 
     def _fill(self) -> bool:
-        """Read more; False at the end of the stream."""
-        more = self._patiently(partial(self._sock.recv, BLOCK))
-        if not more and not self._heard:
+        """Read ahead; False at the end of the stream."""
+        more = bytearray(AHEAD)
+        count = self._read(partial(self._sock.recv_into, more))
+        self._ahead += more[:count]
+        return count > 0
+
+    def _read(self, step: Callable[[], int]) -> int:
+        count = self._patiently(step)
+        if not count and not self._heard:
             raise self._ended(ConnectionError())
         self._heard = True
-        self._watch.count(len(more))
-        self._ahead += more
-        return bool(more)
+        self._watch.count(count)
+        return count
 
     def _patiently(self, step: Callable[[], Result]) -> Result:
         """Do `step` as often as it takes, as long as the watch allows."""
@@ -206,7 +171,8 @@ class Connection:
         except OSError:
             return False
 
-    def _broken(self) -> ArchiveError:
+    def broken(self) -> ArchiveError:
+        """The peer does not keep to HTTP, as an exception to raise."""
         return ArchiveBroken(
             f"{self._peer.name} broke off the connection or sent what HTTP does not allow; try again, then ask IT."
         )
@@ -215,7 +181,7 @@ class Connection:
         """What a failed step means: until the peer has said something, it is about encryption where there is any."""
         context = self._peer.tls
         if context is None or self._heard:
-            return self._broken()
+            return self.broken()
         agreed = isinstance(self._sock, ssl.SSLSocket) and self._sock.cipher() is not None
         return failure(self._peer.name, self._peer.host, context, problem, agreed)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
+from priorline.archives.dicomweb_body import Body
 from priorline.archives.dicomweb_connection import Connection
 from priorline.archives.dicomweb_peer import DicomWebPeer
 from priorline.archives.watch import Fault, Watch
@@ -23,7 +24,7 @@ class Answer:
 
     status: int
     headers: dict[str, str]
-    blocks: Iterator[bytes]
+    body: Body
 
 
 @contextmanager
@@ -53,7 +54,7 @@ def _exchange(peer: DicomWebPeer, watch: Watch, request: bytes, body_max: int) -
         connection.send(request)
         status, headers = connection.head()
         watch.phase(Fault.STALLED, peer.timeouts.progress, watch.remaining())
-        yield Answer(status, headers, connection.body(status, headers, body_max))
+        yield Answer(status, headers, Body(connection, peer.name, status, headers, body_max))
 
 
 def _request(peer: DicomWebPeer, target: str, accept: str, token: str) -> bytes:

@@ -12,7 +12,7 @@ from priorline.archives.dicomweb_connection import Cancelled
 from priorline.archives.dicomweb_http import ask
 from priorline.archives.dicomweb_peer import DicomWebPeer
 from priorline.archives.encoded import elements
-from priorline.archives.incoming import Received, Receiver, put
+from priorline.archives.incoming import Announced, Receiver, put
 from priorline.archives.multipart import Malformed, Part, boundary_of, parts
 from priorline.archives.translate import Row
 from priorline.archives.watch import Watch
@@ -26,6 +26,9 @@ STUDY_MAX = 1 << 38
 FAILED_MAX = 1000
 PREAMBLE = 128
 META = slice(PREAMBLE + 4, PREAMBLE + 16)
+META_MAX = 1 << 20
+# So much of the dataset is looked at too.
+BEYOND = 2
 GROUP_LENGTH = struct.Struct("<HH2sHL")
 META_KEYS = ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID")
 
@@ -58,7 +61,7 @@ def retrieve(
         with ask(peer, watch, path, ACCEPT, STUDY_MAX) as answer:
             counts.is_partial = answer.status != 200
             boundary = boundary_of(answer.headers.get("content-type", ""))
-            _take_all(watch, parts(answer.blocks, boundary, INSTANCE_MAX), counts, receiver)
+            _take_all(watch, parts(answer.body.read_into, boundary, INSTANCE_MAX), counts, receiver)
     except Malformed as problem:
         raise ArchiveBroken(f"{peer.name} sent {problem}; try again, then ask its IT department.") from problem
     except Cancelled:
@@ -68,36 +71,74 @@ def retrieve(
 
 def _take_all(watch: Watch, arriving: Iterator[Part], counts: _Counts, receiver: Receiver) -> None:
     for part in arriving:
-        received = None if part.is_cut else received_from(part.content)
-        if received is None:
-            counts.failed += 1
-            if counts.failed > FAILED_MAX:
-                raise Malformed("one thing after another that is no image")
+        if _is_taken(watch, part, receiver):
+            counts.received += 1
             continue
-        watch.progress()
+        counts.failed += 1
+        if counts.failed > FAILED_MAX:
+            raise Malformed("one thing after another that is no image")
+
+
+def _is_taken(watch: Watch, part: Part, receiver: Receiver) -> bool:
+    """Whether a part was an instance, which the receiver then has."""
+    head, rest = _begun(part)
+    announced = announced_in(head)
+    if announced is None:
+        return False
+    watch.progress()
+    with watch.held():
+        incoming = receiver(announced)
+    is_whole = False
+    try:
+        put(incoming, head[_needed(head) - BEYOND :])
+        put(incoming, rest)
+        for piece in part.pieces():
+            put(incoming, piece)
+        is_whole = not part.is_cut
+    finally:
+        if not is_whole:
+            incoming.drop()
+    if is_whole:
         with watch.held():
-            incoming = receiver(received)
-            put(incoming, received.dataset)
             incoming.finish()
-        counts.received += 1
+    return is_whole
 
 
-def received_from(file: bytes) -> Received | None:
-    """The instance in a DICOM file (PS3.10 7.1) without preamble and file meta; None where these do not hold."""
-    if file[PREAMBLE : PREAMBLE + 4] != b"DICM" or len(file) < META.stop:
-        return None
-    *head, length = GROUP_LENGTH.unpack(file[META])
-    start = META.stop + length
-    if head != [2, 0, b"UL", 4] or start >= len(file):
+def _begun(part: Part) -> tuple[bytes, memoryview]:
+    """What `announced_in` needs of a part, and what else has come with it."""
+    head, rest = bytearray(), memoryview(b"")
+    for piece in part.pieces():
+        rest = piece
+        while rest and (lacking := _needed(head) - len(head)) > 0:
+            head += rest[:lacking]
+            rest = rest[lacking:]
+        if len(head) >= _needed(head):
+            break
+    return bytes(head), rest
+
+
+def _needed(head: bytes | bytearray) -> int:
+    """How much of a DICOM file is to be seen before it is begun, as far as `head` tells; 0 where it is none."""
+    if len(head) < META.stop:
+        return META.stop
+    *told, length = GROUP_LENGTH.unpack(head[META])
+    is_file = head[PREAMBLE : PREAMBLE + 4] == b"DICM" and told == [2, 0, b"UL", 4] and length <= META_MAX
+    return META.stop + length + BEYOND if is_file else 0
+
+
+def announced_in(head: bytes) -> Announced | None:
+    """What a DICOM file (PS3.10 7.1), or enough of its beginning, says of itself; None where that does not hold."""
+    start = _needed(head) - BEYOND
+    if not META.stop <= start < len(head):
         return None
     try:
-        meta = elements(file[META.stop : start], implicit=False)
+        meta = elements(head[META.stop : start], implicit=False)
     except struct.error:
         return None
     sop_class, sop_instance, syntax = map(Row(meta, implicit=False).uid, META_KEYS)
     if any(tag >> 16 != 2 for tag in meta) or not (sop_class and sop_instance and syntax):
         return None
     # File meta beyond its own length.
-    if syntax != DeflatedExplicitVRLittleEndian and file.startswith(b"\x02\x00", start):
+    if syntax != DeflatedExplicitVRLittleEndian and head.startswith(b"\x02\x00", start):
         return None
-    return Received(sop_class, sop_instance, syntax, file[start:])
+    return Announced(sop_class, sop_instance, syntax)

@@ -201,11 +201,8 @@ def _rows(peer: DicomWebPeer, answer: Answer) -> list[JsonRow | None]:
     other = ArchiveBroken(f"{peer.name} answered a search with something else than DICOM in JSON; check its url.")
     if kind not in JSON_TYPES:
         raise other
-    body = bytearray()
-    for block in answer.blocks:
-        body += block
     try:
-        return read_rows(body)
+        return read_rows(answer.body.read())
     except TooMuch as problem:
         raise ArchiveBroken(
             f"{peer.name} sends more rows at once than can be taken; ask its IT department."

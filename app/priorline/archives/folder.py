@@ -56,6 +56,11 @@ class FolderArchive:
         """One: it is a single drive."""
         return 1
 
+    @property
+    def streams_studies(self) -> bool:
+        """No: what is asked for by name comes in the order in which it is wanted."""
+        return False
+
     def echo(self) -> float:
         """Look whether the folder can be read; milliseconds that it took."""
         began = time.monotonic()

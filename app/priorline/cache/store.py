@@ -105,6 +105,10 @@ class Store:
         opened = self.catalogue.begin(study, expected)
         self._writer.forget_lost(opened.handle)
 
+    def expect(self, study: StudyAnswer, expected: int) -> None:
+        """Correct, while a study is being fetched, how many images are to come."""
+        self.catalogue.begin(study, expected)
+
     def finish_fetch(self, study_uid: str, complete: bool) -> bool:
         """Commit, and note whether the study is whole; the answer is what was noted.
 

@@ -99,8 +99,7 @@ class StudyFetch:
         message = ""
         try:
             self._write_audit(trail, reason, event)
-            self._wanted = Wanted(self._archive, self._study, series_uid)
-            complete = self._fetch(self._wanted)
+            complete = self._fetch(series_uid)
         except EnvironmentFault as problem:
             message = str(problem)
         finally:
@@ -118,19 +117,16 @@ class StudyFetch:
             study=self._study.study_uid,
         )
 
-    def _fetch(self, wanted: Wanted) -> bool:
+    def _fetch(self, series_uid: str) -> bool:
         """Retrieve what is missing; whether all that was asked for is then here."""
         uid = self._study.study_uid
-        here = self._here(wanted.series_uid)
-        progress = self._progress
-        progress.expected = wanted.count
-        progress.already = len(here if wanted.uids is None else here & wanted.uids)
-        self._to_begin = wanted.study_count
-        if here:
-            self._begin()
+        here = self._here(series_uid)
         # Making a group durable waits for the disk; the archive goes on sending meanwhile.
         with ThreadPoolExecutor(1, thread_name_prefix="commit") as self._committer:
-            self._retrieve(wanted, here)
+            if self._archive.streams_studies and self._study.images and not (here or series_uid):
+                wanted = self._stream(self._study.images)
+            else:
+                wanted = self._ask(series_uid, here)
         self._settle_commit()
         self._commit(self._taken_waiting())
         whole = self._store.finish_fetch(uid, complete=wanted.is_study_in(self._here("")))
@@ -141,9 +137,40 @@ class StudyFetch:
         """Bring forward a series, and in it what lies around an instance, while this runs; from any thread."""
         self._retrieval.prefer(series_uid, sop_uid)
 
-    def _retrieve(self, wanted: Wanted, here: set[str]) -> None:
+    def _ask(self, series_uid: str, here: set[str]) -> Wanted:
+        """Retrieve what of the hospital's list is not `here`."""
+        self._wanted = wanted = Wanted(self._archive, self._study, series_uid)
+        self._progress.expected = wanted.count
+        self._progress.already = len(here if wanted.uids is None else here & wanted.uids)
+        self._to_begin = wanted.study_count
+        if here:
+            self._begin()
+        self._retrieve(lambda: self._retrieval.run(wanted, here))
+        return wanted
+
+    def _stream(self, told: int) -> Wanted:
+        """Retrieve the whole study, of which `told` images are said to be, while the hospital lists them."""
+        self._progress.expected = self._to_begin = told
+        with ThreadPoolExecutor(1, thread_name_prefix="list") as lister:
+            listing = lister.submit(Wanted, self._archive, self._study, "")
+            try:
+                self._retrieve(self._retrieval.stream)
+            finally:
+                self._wanted = wanted = listing.result()
+                self._progress.expected = wanted.count
+                self._correct(told, wanted.study_count)
+        return wanted
+
+    def _correct(self, told: int, count: int) -> None:
+        """The hospital's list counts, where it says another number than was begun with."""
+        if self._to_begin is not None:
+            self._to_begin = count
+        elif count != told:
+            self._store.expect(self._study, count)
+
+    def _retrieve(self, act: Callable[[], None]) -> None:
         try:
-            self._retrieval.run(wanted, here)
+            act()
         finally:
             self._progress.failed += self._retrieval.failed
             self._progress.reasons.update(dict.fromkeys(self._retrieval.messages))

@@ -7,6 +7,7 @@ from priorline.archives.base import Archive, RetrieveSummary
 from priorline.archives.incoming import Receiver
 from priorline.domain.fetch_order import BATCH, Batch, FetchOrder
 from priorline.errors import ArchiveError
+from priorline.work.finishing import Finishing
 from priorline.work.wanted import Wanted
 
 
@@ -37,6 +38,10 @@ class Retrieval:
         if self._order is not None:
             self._order.prefer(series_uid, sop_uid)
 
+    def stream(self) -> None:
+        """Retrieve the whole study before anybody knows what is to be in it."""
+        self._run_stream(None)
+
     def run(self, wanted: Wanted, here: set[str]) -> None:
         """Retrieve what is not `here`; raises what ended it where that left something out."""
         self._order = wanted.order(here)
@@ -56,13 +61,23 @@ class Retrieval:
 
     def _run_parts(self, wanted: Wanted, here: set[str]) -> None:
         for part in wanted.parts(here | self._arrived):
-            self._note(
-                self._archive.retrieve(
-                    self._study_uid, part.series_uid, wanted.classes, self._receiver, self._cancelled
+            if self._archive.streams_studies:
+                self._run_stream(part.series_uid)
+            else:
+                self._note(
+                    self._archive.retrieve(
+                        self._study_uid, part.series_uid, wanted.classes, self._receiver, self._cancelled
+                    )
                 )
-            )
             if self.was_cancelled:
                 return
+
+    def _run_stream(self, series_uid: str | None) -> None:
+        with Finishing(self._receiver) as finishing:
+            summary = self._archive.retrieve(
+                self._study_uid, series_uid, (), finishing, lambda: self._cancelled() or finishing.has_failed
+            )
+        self._note(summary)
 
     def _run_listed(self, order: FetchOrder, wanted: Wanted) -> None:
         lanes = max(1, min(self._archive.connections, -(-len(order) // BATCH)))
