@@ -79,7 +79,7 @@ def slice_dataset(number: int, made: Made) -> Dataset:
     return ds
 
 
-def write_study(folder: Path, made: Made = Made()) -> list[Path]:  # noqa: B008 - a frozen value
+def write_study(folder: Path, made: Made = Made()) -> list[Path]:
     """The study as files in `folder`."""
     files = []
     for number in range(made.slices):

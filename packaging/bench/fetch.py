@@ -1,12 +1,12 @@
 """How long until a CT study is in the sealed cache, beside DCMTK's getscu, movescu and curl that write plain files.
 
-500 slices of 512 x 512 with 16 bits (262 MB) from Orthanc and from dcmqrscp on the same machine, and from Orthanc behind
+500 slices of 512 x 512 with 16 bits (262 MB) from Orthanc and from dcmqrscp on the same machine, and from both behind
 a proxy that adds 10 ms each way. Ours counts everything: the lists of series and instances, the check on arrival,
-encryption, fsync and index. getscu is measured as it is, and with TCP_NODELAY, a large buffer and its largest PDU, which is
-the fair one. Then the first image, and a window that is scrolled while all that comes.
+encryption, fsync and index. getscu is measured as it is, and with TCP_NODELAY, a large buffer and its largest PDU,
+which is the fair one. Then the first image, and a window that is scrolled while all that comes.
 
-Every run writes into a folder of its own and nothing is removed before the end: ext4 does not use what was freed lately,
-and looking for what is free would cost both sides more than writing.
+Every run writes into a folder of its own and nothing is removed before the end: ext4 does not use what was freed
+lately, and looking for what is free would cost both sides more than writing.
 """
 
 import argparse

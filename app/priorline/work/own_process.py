@@ -44,7 +44,7 @@ def end_at(seconds: float) -> None:
 
 
 def work_behind() -> None:
-    """Let the window go first: this thread, and those that it starts from now on, only take what is left of the cores.
+    """Let the window go first: this thread, and all that it starts from now on, take what is left of the cores.
 
     Where a system knows no priority of threads nothing changes.
     """
