@@ -1,7 +1,7 @@
 """A real window with a real courier: how soon Enter shows an image, and how scrolling goes while a study is fetched.
 
-Each round is a process with an empty cache, which opens a stack of 512 x 512, looks at all of it once, and scrolls it with
-60 turns of the wheel a second: at rest, then while the large study comes, then at rest again. A frame lasts from
+Each round is a process with an empty cache, which opens a stack of 512 x 512, looks at all of it once, and scrolls it
+with 60 turns of the wheel a second: at rest, then while the large study comes, then at rest again. A frame lasts from
 the moment at which the wheel's event is due, so that the thread's being busy counts, until the image is painted.
 """
 
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ class Painted(QObject):
         self._pane, self.at = pane, 0.0
         pane.installEventFilter(self)
 
-    def eventFilter(self, _watched: QObject, event: QEvent) -> bool:
+    def eventFilter(self, _watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
         """As Qt defines it."""
         if event.type() == QEvent.Type.Paint and self._pane.frame is not None and not self.at:
             self._pane.removeEventFilter(self)
@@ -220,7 +221,8 @@ def measure(
 
     sample = take_turns({"window": way}, rounds)["window"]
     _tell(sample, told)
-    return {"window": sample, "frames": Sample({name: sum(values, []) for name, values in told.items()})}
+    frames = Sample({name: list(chain.from_iterable(values)) for name, values in told.items()})
+    return {"window": sample, "frames": frames}
 
 
 def _plain(made: Made) -> tuple[int, int, str]:
