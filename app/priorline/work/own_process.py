@@ -12,7 +12,7 @@ from types import TracebackType
 # Above what the largest image needs, below what would take the workstation down with it.
 MOST_MEMORY = 16 * 1024**3
 # A niceness of so much still gets what nobody else uses, which at a workstation is most.
-BEHIND = 10
+BEHIND, LAST = 10, 19
 BUG = "The program made a mistake in this; the others go on. Please try again, and report it if it comes back."
 
 
@@ -49,7 +49,9 @@ def work_behind() -> None:
     Where a system knows no priority of threads nothing changes.
     """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BEHIND)
+        # Counted from the main thread, which has the process's own: a thread may come from one that is behind already.
+        behind = min(os.getpriority(os.PRIO_PROCESS, os.getpid()) + BEHIND, LAST)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), behind)
         # What arrives wakes these threads all the time; so they do not push aside who is painting just then.
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
