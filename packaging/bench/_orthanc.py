@@ -103,11 +103,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def orthanc_with_study(folder: Path, slices: int = SLICES, **options: Any) -> Iterator[int]:
-    """A running Orthanc that holds one study; gives its DICOM port."""
+def orthanc_with_study(folder: Path, http: int = 0, slices: int = SLICES) -> Iterator[int]:
+    """A running Orthanc that holds one study, its REST API at port `http`; gives its DICOM port."""
     source = folder / "source"
     source.mkdir()
-    with orthanc(folder, write_study(source, Made(slices)), **options) as port:
+    with orthanc(folder, write_study(source, Made(slices)), HttpPort=http or free_port()) as port:
         yield port
 
 

@@ -49,7 +49,7 @@ def work_behind() -> None:
     Where a system knows no priority of threads nothing changes.
     """
     if sys.platform == "linux":
-        # Counted from the main thread, which has the process's own: a thread may come from one that is behind already.
+        # Counted from the main thread: whoever starts this one may be behind already.
         behind = min(os.getpriority(os.PRIO_PROCESS, os.getpid()) + BEHIND, LAST)
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), behind)
         # What arrives wakes these threads all the time; so they do not push aside who is painting just then.
