@@ -34,7 +34,7 @@ TUNED, PLAIN, MOVESCU, CURL = "getscu, tuned", "getscu as it is", "movescu and s
 FIRST, ALONE = "first of 500", "the only one"
 BARS = {(OURS, TUNED): 1.0, (OURS, PLAIN): 0.15, (COMMAND, TUNED): None, (BY_MOVE, MOVESCU): None, (OURS, CURL): None}
 FAR_BAR, FIRST_BAR_SECONDS, FIRST_BAR_SHARE = 0.33, 0.150, 0.02
-PARTS = ("near", "far", "first", "window")
+PARTS, PEERS = ("near", "far", "first", "window"), ("Orthanc", "dcmqrscp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def peers(place: Path) -> Iterator[tuple[Peer, Peer]]:
         orthanc(folders["orthanc"], files, **options) as first,
         dcmqrscp(folders["dcmqrscp"], files, {CALLING: own, STORER: storer}) as second,
     ):
-        yield peer("Orthanc", first, web if plugins else 0), peer("dcmqrscp", second, 0)
+        yield peer(PEERS[0], first, web if plugins else 0), peer(PEERS[1], second, 0)
 
 
 def near(peer: Peer, rounds: int) -> dict[str, Sample]:
@@ -167,7 +167,7 @@ def table(title: str, samples: dict[str, Sample]) -> None:
     show(title, ("", "wall", "from to", "CPU", "load", "runs"), rows)
 
 
-def measure(place: Path, parts: Sequence[str], rounds: int) -> dict[str, Sample]:
+def measure(place: Path, parts: Sequence[str], names: Sequence[str], rounds: int) -> dict[str, Sample]:
     """All parts, each with its tables; figures by part, archive and way."""
     found: dict[str, Sample] = {}
 
@@ -175,7 +175,7 @@ def measure(place: Path, parts: Sequence[str], rounds: int) -> dict[str, Sample]
         found.update({f"{part}: {name}": sample for name, sample in samples.items()})
 
     with peers(place) as both:
-        for peer in both:
+        for peer in (peer for peer in both if peer.name in names):
             if "near" in parts:
                 keep(f"near, {peer.name}", near(peer, rounds))
             if "far" in parts:
@@ -192,14 +192,15 @@ def measure(place: Path, parts: Sequence[str], rounds: int) -> dict[str, Sample]
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"some of: {', '.join(PARTS)}")
+    parser.add_argument("parts", nargs="*", default=list(PARTS), choices=PARTS)
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     chosen = parser.parse_args()
     missing = [name for name in ("getscu", "movescu", "storescp", "dcmqrscp", "curl") if not shutil.which(name)]
     if missing:
         raise SystemExit(f"bench: {', '.join(missing)} missing; this needs Debian's dcmtk, curl and orthanc")
     with private_place() as place:
-        samples = measure(place, chosen.parts, chosen.rounds)
+        samples = measure(place, chosen.parts, chosen.peers, chosen.rounds)
     save("fetch", samples, slices=SLICES, rounds=chosen.rounds)
 
 
