@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from _common import Sample, Way, paired_ratio, private_place, save, show, take_turns
-from _orthanc import CALLING, STUDY, TITLE, free_port, orthanc_with_study
+from _orthanc import CALLING, STUDY, TITLE, WEB_PLUGIN, Made, free_port, orthanc, write_study
 from _slow_proxy import EACH_WAY, slow_proxy
 
 from priorline.archives.dicomweb_retrieve import ACCEPT
@@ -79,9 +79,10 @@ def getscu(port: int, place: Path) -> dict[str, float]:
 
 def measure(place: Path) -> dict[str, Sample]:
     """Each way in turn."""
-    web = free_port()
+    web, source = free_port(), place / "source"
+    source.mkdir()
     with (
-        orthanc_with_study(place, SLICES, web) as dicom,
+        orthanc(place, write_study(source, Made(SLICES)), HttpPort=web, Plugins=[WEB_PLUGIN]) as dicom,
         slow_proxy(web) as slow_web,
         slow_proxy(dicom) as slow_dicom,
     ):

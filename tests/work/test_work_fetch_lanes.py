@@ -1,5 +1,7 @@
 """Retrievals of several hospitals into a real cache: who goes first, who waits, and that nothing comes twice."""
 
+import os
+import sys
 import threading
 import time
 from collections import Counter
@@ -27,7 +29,7 @@ from priorline.work.messages import (
     Prefer,
     RequestFailed,
 )
-from priorline.work.own_process import BUG
+from priorline.work.own_process import BEHIND, BUG, LAST
 from priorline.work.session import Session, open_links, open_store, open_trail
 
 PATIENCE = 30.0
@@ -119,6 +121,22 @@ def test_a_click_goes_before_a_running_prefetch_which_then_brings_only_what_is_m
     assert (report.state, report.received, report.already_cached) == (FetchState.COMPLETE, 6, 0)
     assert report.bytes > 6 * SIZE
     assert bench.report(3) == report
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there threads have priorities of their own")
+def test_whoever_paints_goes_before_what_is_fetched(bench: Bench) -> None:
+    ours = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    bench.ask(1, "1.1")
+    bench.north.let(1)
+    until(lambda: len(bench.north.sent) == 1)
+    fetching = {thread.name.partition("_")[0]: thread.native_id for thread in threading.enumerate()}
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == ours
+    for name in ("fetch", "commit"):  # what a retrieval starts is as quiet as itself
+        assert os.getpriority(os.PRIO_PROCESS, fetching[name] or 0) == min(ours + BEHIND, LAST)
+        assert os.sched_getscheduler(fetching[name] or 0) == os.SCHED_BATCH
+    bench.north.open()
+    until(lambda: bench.is_over(1))
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == ours
 
 
 def test_the_newer_of_two_clicks_goes_first_and_the_older_only_waits(bench: Bench) -> None:

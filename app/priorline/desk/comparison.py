@@ -10,6 +10,7 @@ from priorline.desk import wording
 from priorline.desk.bridge import Bridge
 from priorline.desk.case import Case
 from priorline.desk.pane_frame import PaneFrame
+from priorline.desk.viewer import lettering
 from priorline.desk.viewer.content import PaneContent, PaneState, Role
 from priorline.desk.viewer.frames import FrameCache
 from priorline.desk.viewer.pane import Pane
@@ -59,6 +60,7 @@ class Comparison(QObject):
         self._preferred.clear()
         self._frames.clear()
         self._bridge.forget_later()
+        lettering.forget_words()
         for presenter in (self.current, self.prior):
             presenter.clear()
             self.halves[presenter].clear()

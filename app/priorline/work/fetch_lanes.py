@@ -23,7 +23,7 @@ from priorline.work.messages import (
     Prefer,
     RequestFailed,
 )
-from priorline.work.own_process import BUG
+from priorline.work.own_process import BUG, work_behind
 from priorline.work.session import Session
 
 Send = Callable[[Event], None]
@@ -116,6 +116,7 @@ class _Lane:
         self._told = places
 
     def _carry_out(self, job: Job) -> None:
+        work_behind()
         # A bug ends this thread with its place on standard error; whoever asked is told, and the lane goes on.
         report, problem = None, BUG
         try:

@@ -11,6 +11,8 @@ from types import TracebackType
 
 # Above what the largest image needs, below what would take the workstation down with it.
 MOST_MEMORY = 16 * 1024**3
+# A niceness of so much still gets what nobody else uses, which at a workstation is most.
+BEHIND, LAST = 10, 19
 BUG = "The program made a mistake in this; the others go on. Please try again, and report it if it comes back."
 
 
@@ -39,6 +41,19 @@ def end_at(seconds: float) -> None:
     """End this process at that time from now, even inside a codec and with nobody to kill it; 0 takes that back."""
     if sys.platform != "win32":
         signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def work_behind() -> None:
+    """Let the window go first: this thread, and all that it starts from now on, take what is left of the cores.
+
+    Where a system knows no priority of threads nothing changes.
+    """
+    if sys.platform == "linux":
+        # Counted from the main thread: whoever starts this one may be behind already.
+        behind = min(os.getpriority(os.PRIO_PROCESS, os.getpid()) + BEHIND, LAST)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), behind)
+        # What arrives wakes these threads all the time; so they do not push aside who is painting just then.
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _limit_memory() -> None:

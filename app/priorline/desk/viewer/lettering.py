@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter
+from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter
 
 from priorline.desk import theme
 
@@ -13,6 +13,8 @@ LEADING = 18.0
 
 _NEAR = ((-1, 0), (1, 0), (0, -1), (0, 1))
 _FAR = ((-2, 0), (2, 0), (0, -2), (0, 2), (-1.5, -1.5), (1.5, -1.5), (-1.5, 1.5), (1.5, 1.5))
+_ROOM = 4
+"""Around the letters of a kept picture, for the halo and for what leans out, in logical pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Ink:
 
     def width(self, text: str) -> float:
         """How wide the text is, in logical pixels."""
-        return _metrics(self.pixels, self.weight).horizontalAdvance(text)
+        return _width(text, self.pixels, self.weight)
 
     def elided(self, text: str, width: float) -> str:
         """The text, its end replaced by an ellipsis where it is wider than `width`."""
@@ -47,6 +49,11 @@ def _metrics(pixels: int, weight: QFont.Weight) -> QFontMetricsF:
     return QFontMetricsF(_font(pixels, weight))
 
 
+@lru_cache(maxsize=512)
+def _width(text: str, pixels: int, weight: QFont.Weight) -> float:
+    return _metrics(pixels, weight).horizontalAdvance(text)
+
+
 PLAIN = Ink()
 QUIET = Ink(theme.QUIET)
 STRONG = Ink(weight=QFont.Weight.DemiBold)
@@ -56,14 +63,43 @@ LETTER = Ink(pixels=theme.LARGE, weight=QFont.Weight.DemiBold)
 
 def halo_text(painter: QPainter, x: float, baseline: float, text: str, ink: Ink) -> None:
     """Draw text with a dark halo, which keeps it legible on any image."""
+    if not text:
+        return
+    ratio = painter.device().devicePixelRatioF()
+    corner = QPointF(round(x) - _ROOM, round(baseline) - _ROOM - ink.pixels)
+    # On whole device pixels, or the letters would be blurred.
+    placed = QPointF(round(corner.x() * ratio), round(corner.y() * ratio)) / ratio
+    painter.drawImage(placed, _haloed(text, ink, ratio))
+
+
+@lru_cache(maxsize=256)
+def _haloed(text: str, ink: Ink, ratio: float) -> QImage:
+    """The text as a picture; its baseline is `_ROOM` + the letters' size below the upper edge.
+
+    Kept, because while a stack is scrolled nearly all words stay, and drawing each 13 times took half of a frame.
+    """
+    size = QSizeF(ink.width(text) + 3 * _ROOM, 2 * ink.pixels + 2 * _ROOM)
+    picture = QImage((size * ratio).toSize(), QImage.Format.Format_ARGB32_Premultiplied)
+    picture.setDevicePixelRatio(ratio)
+    picture.fill(Qt.GlobalColor.transparent)
+    x, baseline = _ROOM, _ROOM + ink.pixels
+    painter = QPainter(picture)
+    painter.setRenderHint(QPainter.RenderHint.TextAntialiasing)
     painter.setFont(ink.font)
-    x, baseline = round(x), round(baseline)
     # Two rings of shifted copies keep the hinted glyphs, and cost a tenth of stroking their outlines.
     painter.setPen(QColor(theme.HALO))
     for across, down in _FAR + _NEAR:
         painter.drawText(QPointF(x + across, baseline + down), text)
     painter.setPen(QColor(ink.colour))
     painter.drawText(QPointF(x, baseline), text)
+    painter.end()
+    return picture
+
+
+def forget_words() -> None:
+    """Another patient: no word about the last one stays in memory."""
+    _haloed.cache_clear()
+    _width.cache_clear()
 
 
 def halo_text_right(painter: QPainter, right: float, baseline: float, text: str, ink: Ink) -> None:
