@@ -12,7 +12,7 @@ from priorline.archives.dicomweb_connection import Cancelled
 from priorline.archives.dicomweb_http import ask
 from priorline.archives.dicomweb_peer import DicomWebPeer
 from priorline.archives.encoded import elements
-from priorline.archives.incoming import Received, Receiver, put
+from priorline.archives.incoming import Received, Receiver, take
 from priorline.archives.multipart import Malformed, Part, boundary_of, parts
 from priorline.archives.translate import Row
 from priorline.archives.watch import Watch
@@ -76,9 +76,7 @@ def _take_all(watch: Watch, arriving: Iterator[Part], counts: _Counts, receiver:
             continue
         watch.progress()
         with watch.held():
-            incoming = receiver(received)
-            put(incoming, received.dataset)
-            incoming.finish()
+            take(receiver, received)
         counts.received += 1
 
 

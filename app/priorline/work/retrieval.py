@@ -1,15 +1,18 @@
 """Asks one hospital for what is missing of a study: by name on several connections where it can, else as a whole."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from priorline.archives.base import Archive, RetrieveSummary
 from priorline.archives.incoming import Receiver
 from priorline.domain.fetch_order import BATCH, Batch, FetchOrder
-from priorline.errors import ArchiveError
+from priorline.errors import ArchiveBroken, ArchiveError
 from priorline.work.wanted import Wanted
 
 NOTHING = RetrieveSummary(0, 0, 0, 0, 0)
+# After so many requests by name that brought nothing, of a study of which nothing came, it is not done by name.
+IN_VAIN = 2
 
 
 class Retrieval:
@@ -27,6 +30,7 @@ class Retrieval:
         self._arrived, self._cancelled = arrived, cancelled
         self._order: FetchOrder | None = None
         self._over = False
+        self._noting = threading.Lock()
         self._problem: ArchiveError | None = None
         self.failed = 0
         self.messages: list[str] = []
@@ -52,7 +56,11 @@ class Retrieval:
         """Whether the study is to be asked for as a whole: nobody gave a list, or nothing came of asking by name."""
         if self.was_cancelled or self._cancelled():
             return False
-        return self._order is None or (not self._arrived and not wanted.is_in(here) and self._problem is None)
+        if self._order is None:
+            return True
+        # There are archives that break off when they are asked by name.
+        may_answer = self._problem is None or isinstance(self._problem, ArchiveBroken)
+        return may_answer and not self._arrived and not wanted.is_in(here)
 
     def _run_parts(self, wanted: Wanted, here: set[str]) -> None:
         for part in wanted.parts(here | self._arrived):
@@ -69,25 +77,31 @@ class Retrieval:
         if lanes == 1:
             self._lane(order, wanted)
             return
+        ended_well = []
         with ThreadPoolExecutor(lanes, thread_name_prefix="fetch") as pool:
             for future in [pool.submit(self._lane, order, wanted) for _ in range(lanes)]:
                 try:
-                    future.result()
+                    ended_well.append(future.result())
                 except BaseException:
                     self._over = True
                     raise
+        # What a lane gave back when it died may have found no other one that was still there.
+        if any(ended_well) and self._arrived and len(order) and not self._is_over():
+            self._lane(order, wanted)
 
-    def _lane(self, order: FetchOrder, wanted: Wanted) -> None:
-        """One connection; what its end leaves out is left to the others."""
+    def _lane(self, order: FetchOrder, wanted: Wanted) -> bool:
+        """One connection; what its end leaves out is left to the others. Whether it ended well."""
         lane = _Lane(order, self._arrived)
         try:
             summary = self._archive.retrieve_listed(
                 self._study_uid, lane.next, wanted.classes, self._receiver, self._is_over
             )
             self._note(summary or NOTHING)
+            return True
         except ArchiveError as problem:
             # An archive may allow fewer connections than we open, or lose one of them.
             self._problem = self._problem or problem
+            return False
         except BaseException:
             self._over = True
             raise
@@ -98,10 +112,12 @@ class Retrieval:
         return self._over or self._cancelled()
 
     def _note(self, summary: RetrieveSummary) -> None:
-        self.failed += summary.failed
-        if summary.message:
-            self.messages.append(summary.message)
-        self.was_cancelled = self.was_cancelled or summary.cancelled
+        with self._noting:
+            self.failed += summary.failed
+            if summary.message:
+                self.messages.append(summary.message)
+            # A lane also ends so when another one met what ends them all; that is not somebody's wish.
+            self.was_cancelled = self.was_cancelled or (summary.cancelled and not self._over)
 
 
 class _Lane:
@@ -110,10 +126,14 @@ class _Lane:
     def __init__(self, order: FetchOrder, arrived: set[str]) -> None:
         self._order, self._arrived = order, arrived
         self._batch: Batch | None = None
+        self._asked = 0
 
     def next(self) -> Batch | None:
         self.settle()
-        self._batch = self._order.next()
+        if self._asked >= IN_VAIN and not self._arrived:
+            return None
+        self._asked += 1
+        self._batch = self._order.next(self._arrived)
         return self._batch
 
     def settle(self) -> None:
