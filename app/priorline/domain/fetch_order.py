@@ -40,37 +40,37 @@ class FetchOrder:
         with self._lock:
             return sum(map(len, self._waiting.values()))
 
-    def next(self, arrived: Collection[str] = ()) -> Batch | None:
-        """What to ask for next, None where nothing is left to be given out; not what has `arrived` unasked."""
+    def next(self, come: Collection[str] = ()) -> Batch | None:
+        """What to ask for next, None where nothing is left to be given out; not what has `come` unasked."""
         with self._lock:
             while self._unsampled:
-                batch = self._take(self._unsampled.pop(0), SAMPLE, arrived)
+                batch = self._take(self._unsampled.pop(0), SAMPLE, come)
                 if batch is not None:
                     return batch
-            taken = (self._take(series, BATCH, arrived) for series in self._series)
+            taken = (self._take(series, BATCH, come) for series in self._series)
             return next((batch for batch in taken if batch is not None), None)
 
-    def _take(self, series: str, most: int, arrived: Collection[str]) -> Batch | None:
+    def _take(self, series: str, most: int, come: Collection[str]) -> Batch | None:
         waiting, taken = self._waiting[series], list[str]()
         while waiting and len(taken) < most:
             is_again = waiting[0] in self._given
             if is_again and taken:
                 break
             uid = waiting.popleft()
-            if uid not in arrived:
+            if uid not in come:
                 taken.append(uid)
             if is_again and taken:
                 break
         self._given.update(taken)
         return Batch(series, tuple(taken)) if taken else None
 
-    def put_back(self, batch: Batch, arrived: Collection[str]) -> None:
+    def put_back(self, batch: Batch, come: Collection[str]) -> None:
         """What of a batch did not come is given out once more, one by one, and then given up.
 
         There are archives that send the first of a list only, and one that cannot be sent may cost the others.
         """
         with self._lock:
-            again = [uid for uid in batch.sop_uids if uid not in arrived and self._given[uid] < TRIES]
+            again = [uid for uid in batch.sop_uids if uid not in come and self._given[uid] < TRIES]
             self._waiting[batch.series_uid].extendleft(reversed(again))
 
     def prefer(self, series_uid: str, sop_uid: str = "") -> None:

@@ -16,7 +16,11 @@ IN_VAIN = 2
 
 
 class Retrieval:
-    """One study from one archive; `arrived` has the SOP Instance UIDs that came, and grows while it runs."""
+    """One study from one archive.
+
+    `arrived` has the SOP Instance UIDs that are here now, `came` those under which anything was sent, fit or not;
+    both grow while it runs.
+    """
 
     def __init__(
         self,
@@ -24,10 +28,11 @@ class Retrieval:
         study_uid: str,
         receiver: Receiver,
         arrived: set[str],
+        came: set[str],
         cancelled: Callable[[], bool],
     ) -> None:
         self._archive, self._study_uid, self._receiver = archive, study_uid, receiver
-        self._arrived, self._cancelled = arrived, cancelled
+        self._arrived, self._came, self._cancelled = arrived, came, cancelled
         self._order: FetchOrder | None = None
         self._over = False
         self._noting = threading.Lock()
@@ -60,7 +65,7 @@ class Retrieval:
             return True
         # There are archives that break off when they are asked by name.
         may_answer = self._problem is None or isinstance(self._problem, ArchiveBroken)
-        return may_answer and not self._arrived and not wanted.is_in(here)
+        return may_answer and not self._came and not wanted.is_in(here)
 
     def _run_parts(self, wanted: Wanted, here: set[str]) -> None:
         for part in wanted.parts(here | self._arrived):
@@ -86,12 +91,12 @@ class Retrieval:
                     self._over = True
                     raise
         # What a lane gave back when it died may have found no other one that was still there.
-        if any(ended_well) and self._arrived and len(order) and not self._is_over():
+        if any(ended_well) and self._came and len(order) and not self._is_over():
             self._lane(order, wanted)
 
     def _lane(self, order: FetchOrder, wanted: Wanted) -> bool:
         """One connection; what its end leaves out is left to the others. Whether it ended well."""
-        lane = _Lane(order, self._arrived)
+        lane = _Lane(order, self._came)
         try:
             summary = self._archive.retrieve_listed(
                 self._study_uid, lane.next, wanted.classes, self._receiver, self._is_over
@@ -123,21 +128,21 @@ class Retrieval:
 class _Lane:
     """The batches of one connection, one after another."""
 
-    def __init__(self, order: FetchOrder, arrived: set[str]) -> None:
-        self._order, self._arrived = order, arrived
+    def __init__(self, order: FetchOrder, came: set[str]) -> None:
+        self._order, self._came = order, came
         self._batch: Batch | None = None
         self._asked = 0
 
     def next(self) -> Batch | None:
         self.settle()
-        if self._asked >= IN_VAIN and not self._arrived:
+        if self._asked >= IN_VAIN and not self._came:
             return None
         self._asked += 1
-        self._batch = self._order.next(self._arrived)
+        self._batch = self._order.next(self._came)
         return self._batch
 
     def settle(self) -> None:
         """What of the last batch did not come is given back."""
         if self._batch is not None:
-            self._order.put_back(self._batch, self._arrived)
+            self._order.put_back(self._batch, self._came)
             self._batch = None
