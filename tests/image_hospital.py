@@ -21,14 +21,14 @@ from priorline.archives.base import DicomPeer, Timeouts
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import StudyAnswer
 
-FIND, GET = "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.3"
+FIND, MOVE, GET = "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.2", "1.2.840.10008.5.1.4.1.2.2.3"
 CT_IMAGE, MR_IMAGE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 STUDY = "1.2.826.0.1.3680043.8.498.7"
 PATIENT_ID, NAME = "PL-0042", "Jansen^Piet"
 PDU_MOST = 131072 - 6
 COMMAND, LAST = 1, 2
-C_STORE_RQ, C_GET_RSP, C_FIND_RSP = 0x0001, 0x8010, 0x8020
+C_STORE_RQ, C_GET_RSP, C_FIND_RSP, C_MOVE_RSP = 0x0001, 0x8010, 0x8020, 0x8021
 NO_DATASET, WITH_DATASET = 0x0101, 0x0001
 PENDING = 0xFF00
 PIXELS = 0x7FE00010
@@ -188,13 +188,22 @@ class Connection:
         self.sent += 1
 
 
+def sending_to(port: int) -> Connection:
+    """A connection on which it sends by C-MOVE; to be closed."""
+    connection = Connection(socket.create_connection(("127.0.0.1", port), 10), 0)
+    connection.contexts = {CT_IMAGE: 3}
+    connection.socket.sendall(association_request())
+    connection.read_pdu()
+    return connection
+
+
 @dataclass
 class Hospital:
     """A context: inside it listens at `peer`.
 
     `picks` chooses what is sent of what was asked for by name (`by_name`) or as a series or study; `before` is called
     ahead of each image; `status` is the final status of a retrieval, None for an answer without one, from whether it
-    was by name and what was sent. `lists` is false where it refuses IMAGE-level C-FIND.
+    was by name and what was sent; `move` sends by C-MOVE, where it is wanted, and its answer is that one failed. `lists` is false where it refuses IMAGE-level C-FIND.
     """
 
     images: Sequence[Image]
@@ -203,6 +212,7 @@ class Hospital:
     status: Callable[[bool, int], int | None] = lambda _by_name, _sent: 0
     store: Callable[[Connection, Image], None] = lambda connection, image: connection.store(image)
     welcome: Callable[[Connection], None] = lambda _connection: None
+    move: Callable[[], None] | None = None
     lists: bool = True
     associations: int = 4
     timeouts: Timeouts = field(default=Timeouts(connect=5.0, acse=5.0, progress=5.0, query=30.0))
@@ -264,7 +274,11 @@ class Hospital:
             context, asked = command[10], connection.read_pdu()[12:]
             implicit = connection.syntaxes[context] == IMPLICIT
             identifier = decode(BytesIO(asked), implicit, True)
-            if connection.contexts.get(FIND) == context:
+            if self.move is not None and connection.contexts.get(MOVE) == context:
+                self.move()
+                values = {0x0002: MOVE, 0x0100: C_MOVE_RSP, 0x0120: 1, 0x0800: NO_DATASET, 0x0900: 0xB000}
+                connection.command(values | {0x1022: 1}, context)
+            elif connection.contexts.get(FIND) == context:
                 self._find(connection, context, identifier)
             else:
                 self._get(connection, context, identifier)
@@ -317,6 +331,18 @@ class Hospital:
         connection.command(
             {0x0002: GET, 0x0100: C_GET_RSP, 0x0120: 1, 0x0800: NO_DATASET, **told, 0x1021: sent}, context
         )
+
+
+def association_request() -> bytes:
+    """An A-ASSOCIATE-RQ to store CT images with us, in context 3."""
+    contexts = b""
+    for number, name in ((1, "1.2.840.10008.1.1"), (3, CT_IMAGE)):
+        body = bytes((number, 0, 0, 0)) + item_of(0x30, name.encode()) + item_of(0x40, EXPLICIT.encode())
+        contexts += item_of(0x20, body)
+    user = item_of(0x50, item_of(0x51, struct.pack(">L", 16384)) + item_of(0x52, b"1.2.3"))
+    titles = b"PRIORLINE".ljust(16) + b"ARCHIVE".ljust(16)
+    body = b"\0\1\0\0" + titles + bytes(32) + item_of(0x10, b"1.2.840.10008.3.1.1.1") + contexts + user
+    return b"\x01\0" + struct.pack(">L", len(body)) + body
 
 
 def items_in(body: bytes) -> Iterator[tuple[int, bytes]]:

@@ -20,9 +20,9 @@ from image_hospital import (
     PENDING,
     STUDY,
     WITH_DATASET,
+    association_request,
     command_set,
     image,
-    item_of,
     pdu,
 )
 from priorline.archives import dicom_get
@@ -294,17 +294,6 @@ class Door:
 
     def alert(self, alert: SecurityAlert) -> None:
         self.alerts.append(alert)
-
-
-def association_request() -> bytes:
-    contexts = b""
-    for number, name in ((1, "1.2.840.10008.1.1"), (3, CT_IMAGE)):
-        body = bytes((number, 0, 0, 0)) + item_of(0x30, name.encode()) + item_of(0x40, EXPLICIT.encode())
-        contexts += item_of(0x20, body)
-    user = item_of(0x50, item_of(0x51, struct.pack(">L", 16384)) + item_of(0x52, b"1.2.3"))
-    titles = b"PRIORLINE".ljust(16) + b"ARCHIVE".ljust(16)
-    body = b"\0\1\0\0" + titles + bytes(32) + item_of(0x10, b"1.2.840.10008.3.1.1.1") + contexts + user
-    return b"\x01\0" + struct.pack(">L", len(body)) + body
 
 
 def test_mutated_requests_to_store_cost_their_own_connection_only(monkeypatch: pytest.MonkeyPatch) -> None:
