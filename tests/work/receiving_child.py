@@ -1,7 +1,7 @@
 """A process that fetches the study of `image_hospital` and tells what it took; killed, starved or measured by tests.
 
-`python receiving_child.py PORT PLACE ASSOCIATIONS MESSAGE_MAX MOVE_PORT` prints a line of JSON for each image that is told, and
-at last one with the report and the memory at its peak, in KiB.
+`python receiving_child.py PORT PLACE ASSOCIATIONS MESSAGE_MAX MOVE_PORT` prints a line of JSON for each image that is
+told, and at last one with the report and the memory at its peak, in KiB.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What is received is streamed: whatever comes, little is in memory, and what does not become whole leaves nothing."""
+"""What is received is streamed: little of it is in memory, and what does not become whole leaves nothing."""
 
 import contextlib
 import json
@@ -67,14 +67,18 @@ def test_an_instance_without_end_costs_little_memory_and_leaves_nothing(place: P
 def test_an_instance_without_end_by_move_costs_little_memory_and_leaves_nothing(place: Path) -> None:
     port = free_port()
 
+    sent: list[bool] = []
+
     def move() -> None:
         connection = sending_to(port)
         connection.store(image(1, pixels=1 << 30), cut=ENDLESS // 65536)
+        sent.append(True)
         with contextlib.suppress(Gone):
             connection.reset()
 
     with Hospital([image(1)], move=move) as hospital:
         told = fetched(hospital, place, move_port=port)
+    assert sent
     assert (told["state"], told["received"]) == ("failed", 0)
     assert told["left"] == []
     assert told["peak"] - told["before"] <= 32 * KIB
