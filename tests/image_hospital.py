@@ -203,7 +203,7 @@ class Hospital:
 
     `picks` chooses what is sent of what was asked for by name (`by_name`) or as a series or study; `before` is called
     ahead of each image; `status` is the final status of a retrieval, None for an answer without one, from whether it
-    was by name and how much was sent; `move` sends by C-MOVE, where that is wanted, and the answer is that one failed.
+    was by name and how much was sent; `move` sends by C-MOVE where that is wanted, and it is told that one failed.
     `lists` is false where it refuses IMAGE-level C-FIND.
     """
 

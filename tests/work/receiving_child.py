@@ -1,10 +1,12 @@
 """A process that fetches the study of `image_hospital` and tells what it took; killed, starved or measured by tests.
 
 `python receiving_child.py PORT PLACE ASSOCIATIONS MESSAGE_MAX MOVE_PORT` prints a line of JSON for each image that is
-told, and at last one with the report and the memory at its peak, in KiB.
+told, and at last one with the report and the memory at its peak, in KiB. Without arguments it does so for each line
+that it reads.
 """
 
 import json
+import os
 import resource
 import sys
 from pathlib import Path
@@ -53,5 +55,20 @@ def main(port: int, place: Path, associations: int, message_max: int, move_port:
         tell(**facts, before=before, peak=peak(), left=left, quarantined=report.quarantined)
 
 
-if __name__ == "__main__":
+def serve() -> None:
+    """A process for each line with the same arguments, in JSON: it says who it is, and at its end comes `ended`."""
+    for line in sys.stdin:
+        port, place, *more = json.loads(line)
+        pid = os.fork()
+        if not pid:
+            tell(pid=os.getpid())
+            main(port, Path(place), *more)
+            os._exit(0)
+        os.waitpid(pid, 0)
+        tell(ended=True)
+
+
+if __name__ == "__main__" and len(sys.argv) == 1:
+    serve()
+elif __name__ == "__main__":
     main(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]))
