@@ -20,7 +20,7 @@ from priorline.archives.dicom_session import (
     associate,
     refused_status,
 )
-from priorline.archives.translate import IDENTIFIER_LENGTH_MAX, Row, read_row, series_answer, study_answer
+from priorline.archives.translate import Row, read_row, series_answer, study_answer
 from priorline.archives.upper_layer import Proposal
 from priorline.archives.watch import Fault
 from priorline.domain.patient import Identifier, Patient
@@ -180,7 +180,6 @@ def rows_of(
     """Pending answers to a query, as of `identifier_of`; `tally` counts what cannot be read or was cut."""
     limits = session.peer.timeouts
     session.watch.phase(Fault.STALLED, limits.progress, limits.query)
-    session.limit_messages(IDENTIFIER_LENGTH_MAX)
     context = session.context(MODEL)
     syntax = context.transfer_syntax[0]
     session.ask(request(C_FIND, MODEL), context, _encoded_identifier(syntax, level, returned, **keys))

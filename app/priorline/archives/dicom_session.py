@@ -50,10 +50,6 @@ class Session:
         self._association = association
         self._abandoned = False
 
-    def limit_messages(self, length: int) -> None:
-        """Bound the encoded dataset of each message to come, in bytes."""
-        self._association.message_length_max = length
-
     def abandon(self) -> None:
         """Leave by abort, for a peer that does not stop sending (C-CANCEL is often ignored)."""
         self._abandoned = True

@@ -20,7 +20,6 @@ from priorline.errors import ArchiveBroken
 # As many as one association can agree on (PS3.8 9.3.2.2).
 CONTEXTS_MAX = 128
 # An answer to a C-STORE is a command without a dataset.
-ANSWER_LENGTH_MAX = 65536
 # A line of 1 Mbit/s carries that within the time in which an archive has to answer.
 UNSENT_MAX = 1 << 19
 SUCCESS, COERCED, NOT_AUTHORISED, NOT_SUPPORTED = 0x0000, 0xB000, 0x0124, 0x0122
@@ -87,7 +86,6 @@ class DicomStorage:
         contexts = [build_context(UID(sop_class), [UID(syntax)]) for sop_class, syntax in _kinds(part)]
         try:
             with associate(self.peer, Proposal(contexts), cancelled) as session:
-                session.limit_messages(ANSWER_LENGTH_MAX)
                 session.limit_unsent(UNSENT_MAX)
                 for number, one in enumerate(part, 1):
                     on_answer(one, _stored(session, one, number & 0xFFFF))

@@ -55,6 +55,17 @@ def put(incoming: Incoming, piece: bytes | bytearray | memoryview) -> None:
         rest = rest[count:]
 
 
+def take(receiver: Receiver, received: Received) -> None:
+    """Give a receiver an instance that is in memory already; raises what it raises."""
+    incoming = receiver(received)
+    try:
+        put(incoming, received.dataset)
+    except BaseException:
+        incoming.drop()
+        raise
+    incoming.finish()
+
+
 class Growing:
     """Bytes in memory that are filled in place."""
 

@@ -59,7 +59,8 @@ _config.LOG_RESPONSE_IDENTIFIERS = False
 # UIDs are looked at where they are used; a warning would quote the peer on standard error, and each look takes time.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 # Its messages quote the peer; what a user needs to know is in our typed errors.
-logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
+for _library in ("pynetdicom", "pydicom"):
+    logging.getLogger(_library).setLevel(logging.CRITICAL + 1)
 
 
 class WatchedSocket(AssociationSocket):

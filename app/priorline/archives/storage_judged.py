@@ -65,15 +65,20 @@ class Judged:
             self.incoming = expected.receiver(self.announced)
             put(self.incoming, begun)
         except PriorlineError as problem:
-            self.incoming = _Failed(problem)
+            self._fail(problem)
 
     def _guarded(self, act: Callable[[int], memoryview | None], length: int) -> memoryview | None:
         # What goes wrong here belongs to the retrieval and its thread, which meets it when it finishes.
         try:
             return act(length)
         except PriorlineError as problem:
-            self.incoming = _Failed(problem)
+            self._fail(problem)
             return None
+
+    def _fail(self, problem: PriorlineError) -> None:
+        if self.incoming is not None:
+            self.incoming.drop()
+        self.incoming = _Failed(problem)
 
     def _refused(self, length: int) -> memoryview:
         return memoryview(bytearray(min(length, UNJUDGED_MAX)))

@@ -26,8 +26,9 @@ from pynetdicom.transport import AddressInformation
 
 from priorline.archives.base import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, DicomPeer
 from priorline.archives.dicom_messages import MessageProvider, data_pdus
-from priorline.archives.inflow import COMMAND_LENGTH_MAX, MESSAGE_LENGTH_MAX, Begin, Inflow, Torn, Unwanted
+from priorline.archives.inflow import COMMAND_LENGTH_MAX, Begin, Inflow, StoreRequest, Torn, Unwanted
 from priorline.archives.sockets import FOREIGN_FAULTS, PDU_LENGTH, WatchedSocket
+from priorline.archives.translate import IDENTIFIER_LENGTH_MAX
 from priorline.archives.watch import Fault, Watch
 from priorline.errors import PriorlineError
 
@@ -231,7 +232,6 @@ class WatchedAssociation(Association):
         self.dul: _Provider = _Provider(self, watch)
         self.dimse = MessageProvider(self, _Inbox(self.dul, self._is_over))
         self.network_timeout = None
-        self.message_length_max = MESSAGE_LENGTH_MAX
 
     def _party(self, blank: ServiceUser) -> ServiceUser:
         party = copy.copy(blank)
@@ -259,7 +259,7 @@ class WatchedAssociation(Association):
     def _is_over(self) -> bool:
         """Whether no message can come any more: one grew too long, or the association ended."""
         growing = self.dimse.message
-        if growing and growing.data_set and growing.data_set.tell() > self.message_length_max:
+        if growing and growing.data_set and growing.data_set.tell() > IDENTIFIER_LENGTH_MAX:
             self._watch.fail(Fault.BROKEN)
         if growing and growing.encoded_command_set.tell() > COMMAND_LENGTH_MAX:
             self._watch.fail(Fault.BROKEN)
@@ -287,5 +287,14 @@ class WatchedAssociation(Association):
         """End the association at once and leave no socket behind."""
         self._watch.fail(Fault.CLOSED)
         self.kill()
-        self.transport.hang_up()
-        self.dul.inflow.drop()
+        try:
+            self.transport.hang_up()
+        finally:
+            self.dul.inflow.drop()
+            self._drop_untaken()
+
+    def _drop_untaken(self) -> None:
+        while self.dimse.msg_queue.queue:
+            message: Any = self.dimse.msg_queue.get()[1]
+            if isinstance(message, StoreRequest) and message.incoming is not None:
+                message.incoming.drop()

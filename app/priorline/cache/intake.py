@@ -34,7 +34,7 @@ class Intake:
         self._vault = vault
         self._writer = writer
         self._discard = discard
-        self._known = Known(catalogue)
+        self._known = Known(catalogue, writer.claimed)
         writer.on_failure = self._known.forget
         self.make_room: Callable[[int], None] = lambda _size: None
 
@@ -57,7 +57,9 @@ class Intake:
         try:
             record = ObjectRecord(sop_uid, series_uid, content.digest, header, quarantine)
             pack(record)  # fails here, for this one alone, rather than in the commit of its group
-            return self._add(self._known.study(study), record, content)
+            # A spool was begun for one row, and stays with it when the study goes and comes anew meanwhile.
+            opened = data.study if isinstance(data, Spool) else self._known.study(study)
+            return self._add(opened, record, content)
         finally:
             if isinstance(data, Spool):
                 data.drop()
@@ -71,8 +73,9 @@ class Intake:
         try:
             shown = self._shown(opened, record.sop_uid)
             if shown is None:
-                entry = content.write(opened, record)
+                # First, as the commit that enters it may come from another thread, and ends the claim.
                 self._known.add(opened, record.sop_uid)
+                entry = content.write(opened, record)
                 instance = self._catalogue.instance(
                     opened, entry.handle, record.sop_uid, record.series_uid, entry.size
                 )
@@ -115,8 +118,8 @@ class Intake:
 
     def _set_apart(self, study: OpenStudy, record: ObjectRecord, content: Content, outcome: AddOutcome) -> Added:
         if not self._catalogue.digests(study, record.sop_uid).get(record.digest):
-            content.write(study, record)
             self._known.add(study, record.sop_uid)
+            content.write(study, record)
         return Added(outcome)
 
     def seal(self, data: Data, study: OpenStudy, record: ObjectRecord) -> Entry:

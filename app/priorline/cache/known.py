@@ -1,6 +1,7 @@
 """What the index says of the studies that are being written, remembered as long as nobody else changes it."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from priorline.cache.catalogue import Catalogue, OpenStudy
@@ -18,11 +19,13 @@ class _Study:
 class Known:
     """The study rows and instances that a fetch would otherwise ask the index for with every image.
 
+    `claimed` tells the SOP Instance UIDs that are on their way into a study, by its handle.
+
     What it does not know of others' doing meanwhile is judged once more when the group is entered.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(self, catalogue: Catalogue, claimed: Callable[[str], set[str]]) -> None:
+        self._catalogue, self._claimed = catalogue, claimed
         self._lock = threading.Lock()
         self._studies: dict[str, _Study] = {}
         self._version = -1
@@ -40,7 +43,9 @@ class Known:
                 opened = self._catalogue.ensure(answer)
                 while len(self._studies) >= STUDIES_MAX:
                     del self._studies[next(iter(self._studies))]
-                known = _Study(opened, self._catalogue.codes(opened))
+                # In this order: what is entered between the two is in the index by then.
+                coming = {self._catalogue.code("instance", uid) for uid in self._claimed(opened.handle)}
+                known = _Study(opened, coming | self._catalogue.codes(opened))
                 self._studies[answer.study_uid] = known
             return known.opened
 

@@ -34,7 +34,11 @@ class Spool:
         self._tags: list[bytes] = []
         self._length = self._allowed = self._written = 0
         self._kept = (-1, b"")
-        self._write((self._sealer.header,))
+        try:
+            self._write((self._sealer.header,))
+        except BaseException:
+            self.drop()
+            raise
 
     def write(self, piece: Data) -> None:
         """Add bytes; raises CacheFull or CacheError."""

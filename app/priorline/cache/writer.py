@@ -78,6 +78,11 @@ class Writer:
         with self._lock:
             self._claims.pop((study, sop_uid), None)
 
+    def claimed(self, study: str) -> set[str]:
+        """The SOP Instance UIDs that are taken and not committed."""
+        with self._lock:
+            return {sop_uid for handle, sop_uid in self._claims if handle == study}
+
     def has_lost(self, study: str) -> bool:
         """Whether a group with an instance of this study failed since `forget_lost`."""
         with self._lock:

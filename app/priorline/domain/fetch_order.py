@@ -40,24 +40,37 @@ class FetchOrder:
         with self._lock:
             return sum(map(len, self._waiting.values()))
 
-    def next(self) -> Batch | None:
-        """What to ask for next, None where nothing is left to be given out."""
+    def next(self, come: Collection[str] = ()) -> Batch | None:
+        """What to ask for next, None where nothing is left to be given out; not what has `come` unasked."""
         with self._lock:
-            if self._unsampled:
-                return self._take(self._unsampled.pop(0), SAMPLE)
-            series = next((series for series in self._series if self._waiting[series]), None)
-            return self._take(series, BATCH) if series is not None else None
+            while self._unsampled:
+                batch = self._take(self._unsampled.pop(0), SAMPLE, come)
+                if batch is not None:
+                    return batch
+            taken = (self._take(series, BATCH, come) for series in self._series)
+            return next((batch for batch in taken if batch is not None), None)
 
-    def _take(self, series: str, most: int) -> Batch:
-        waiting = self._waiting[series]
-        taken = tuple(waiting.popleft() for _ in range(min(most, len(waiting))))
+    def _take(self, series: str, most: int, come: Collection[str]) -> Batch | None:
+        waiting, taken = self._waiting[series], list[str]()
+        while waiting and len(taken) < most:
+            is_again = waiting[0] in self._given
+            if is_again and taken:
+                break
+            uid = waiting.popleft()
+            if uid not in come:
+                taken.append(uid)
+            if is_again and taken:
+                break
         self._given.update(taken)
-        return Batch(series, taken)
+        return Batch(series, tuple(taken)) if taken else None
 
-    def put_back(self, batch: Batch, arrived: Collection[str]) -> None:
-        """What of a batch did not come is given out once more, and then given up."""
+    def put_back(self, batch: Batch, come: Collection[str]) -> None:
+        """What of a batch did not come is given out once more, one by one, and then given up.
+
+        There are archives that send the first of a list only, and one that cannot be sent may cost the others.
+        """
         with self._lock:
-            again = [uid for uid in batch.sop_uids if uid not in arrived and self._given[uid] < TRIES]
+            again = [uid for uid in batch.sop_uids if uid not in come and self._given[uid] < TRIES]
             self._waiting[batch.series_uid].extendleft(reversed(again))
 
     def prefer(self, series_uid: str, sop_uid: str = "") -> None:

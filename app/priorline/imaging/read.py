@@ -224,8 +224,9 @@ def _values(ds: Dataset, keyword: str) -> list[Any]:
 
 
 def _patient(ds: Dataset) -> Patient:
-    identifier = Identifier(text(ds, "PatientID"), text(ds, "IssuerOfPatientID"))
-    return Patient(identifier, text(ds, "PatientName"), _date(text(ds, "PatientBirthDate")), text(ds, "PatientSex"))
+    # Of two numbers or names neither is the patient's: with all of them it is nobody who was asked for.
+    number, issuer, name = ("\\".join(texts(ds, key)) for key in ("PatientID", "IssuerOfPatientID", "PatientName"))
+    return Patient(Identifier(number, issuer), name, _date(text(ds, "PatientBirthDate")), text(ds, "PatientSex"))
 
 
 def _date(value: str) -> date | None:

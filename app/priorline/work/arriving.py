@@ -27,7 +27,10 @@ class Arriving:
         """As `Incoming.room`."""
         if self._spool is None and self._memory.length + length > IN_MEMORY_MAX:
             self._spool = self._new_spool()
-            self._flush()
+            begun, self._memory = self._memory.view(), Growing(expected=PIECE)
+            # Piece by piece, so that it is not in memory twice.
+            for start in range(0, len(begun), PIECE):
+                self._spool.write(begun[start : start + PIECE])
         return self._memory.room(length if self._spool is None else min(length, PIECE))
 
     def filled(self, length: int) -> None:

@@ -81,10 +81,10 @@ class StudyFetch:
         self._to_begin: int | None = None
         self._wanted: Wanted | None = None
         self._committed_at = 0.0
-        self._arrived: set[str] = set()
+        self._arrived, self._came = set[str](), set[str]()
         self._lock = threading.Lock()
         self._usual_size = 0
-        self._retrieval = Retrieval(archive, study.study_uid, self._begin_one, self._arrived, cancelled)
+        self._retrieval = Retrieval(archive, study.study_uid, self._begin_one, self._arrived, self._came, cancelled)
 
     def run(
         self,
@@ -197,6 +197,7 @@ class StudyFetch:
 
     def _take(self, announced: Announced, data: memoryview | Spool) -> None:
         """Judge one whole instance and put it into the cache; several connections bring them at once."""
+        self._came.add(announced.sop_instance_uid)
         try:
             header = read_header(data)
         except ImageError as problem:

@@ -1,18 +1,27 @@
 """Asks one hospital for what is missing of a study: by name on several connections where it can, else as a whole."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from priorline.archives.base import Archive, RetrieveSummary
 from priorline.archives.incoming import Receiver
 from priorline.domain.fetch_order import BATCH, Batch, FetchOrder
-from priorline.errors import ArchiveError
+from priorline.errors import ArchiveBroken, ArchiveError
 from priorline.work.finishing import Finishing
 from priorline.work.wanted import Wanted
 
+NOTHING = RetrieveSummary(0, 0, 0, 0, 0)
+# After so many requests by name that brought nothing, of a study of which nothing came, it is not done by name.
+IN_VAIN = 2
+
 
 class Retrieval:
-    """One study from one archive; `arrived` has the SOP Instance UIDs that came, and grows while it runs."""
+    """One study from one archive.
+
+    `arrived` has the SOP Instance UIDs that are here now, `came` those under which anything was sent, fit or not;
+    both grow while it runs.
+    """
 
     def __init__(
         self,
@@ -20,14 +29,14 @@ class Retrieval:
         study_uid: str,
         receiver: Receiver,
         arrived: set[str],
+        came: set[str],
         cancelled: Callable[[], bool],
     ) -> None:
         self._archive, self._study_uid, self._receiver = archive, study_uid, receiver
-        self._arrived, self._cancelled = arrived, cancelled
+        self._arrived, self._came, self._cancelled = arrived, came, cancelled
         self._order: FetchOrder | None = None
-        # Whether the archive has shown that it sends what is asked for by name: None as long as nothing tells.
-        self._by_name: bool | None = None
         self._over = False
+        self._noting = threading.Lock()
         self._problem: ArchiveError | None = None
         self.failed = 0
         self.messages: list[str] = []
@@ -55,9 +64,13 @@ class Retrieval:
 
     def _is_left(self, wanted: Wanted, here: set[str]) -> bool:
         """Whether the study is to be asked for as a whole: nobody gave a list, or the archive does not go by it."""
-        if self.was_cancelled or self._cancelled() or (self._problem is not None and self._by_name is not False):
+        if self.was_cancelled or self._cancelled():
             return False
-        return not self._by_name and not wanted.is_in(here | self._arrived)
+        if self._order is None:
+            return True
+        # There are archives that break off when they are asked by name.
+        may_answer = self._problem is None or isinstance(self._problem, ArchiveBroken)
+        return may_answer and not self._came and not wanted.is_in(here)
 
     def _run_parts(self, wanted: Wanted, here: set[str]) -> None:
         for part in wanted.parts(here | self._arrived):
@@ -84,77 +97,67 @@ class Retrieval:
         if lanes == 1:
             self._lane(order, wanted)
             return
+        ended_well = []
         with ThreadPoolExecutor(lanes, thread_name_prefix="fetch") as pool:
             for future in [pool.submit(self._lane, order, wanted) for _ in range(lanes)]:
                 try:
-                    future.result()
+                    ended_well.append(future.result())
                 except BaseException:
                     self._over = True
                     raise
+        # What a lane gave back when it died may have found no other one that was still there.
+        if any(ended_well) and self._came and len(order) and not self._is_over():
+            self._lane(order, wanted)
 
-    def _lane(self, order: FetchOrder, wanted: Wanted) -> None:
-        """One connection; what its end leaves out is left to the others."""
-        lane = _Lane(order, self._arrived, self._judge)
+    def _lane(self, order: FetchOrder, wanted: Wanted) -> bool:
+        """One connection; what its end leaves out is left to the others. Whether it ended well."""
+        lane = _Lane(order, self._came)
         try:
             summary = self._archive.retrieve_listed(
                 self._study_uid, lane.next, wanted.classes, self._receiver, self._is_over
             )
-            if summary is None:
-                self._by_name = False
-            else:
-                lane.judge()
-                self._note(summary)
+            self._note(summary or NOTHING)
+            return True
         except ArchiveError as problem:
             # An archive may allow fewer connections than we open, or lose one of them.
             self._problem = self._problem or problem
+            return False
         except BaseException:
             self._over = True
             raise
         finally:
             lane.settle()
 
-    def _judge(self, asked: int, came: int) -> bool:
-        """Learn from what came of a batch whether the archive goes by name; whether to go on so."""
-        if came > 1:
-            self._by_name = True
-        elif self._by_name is None and came < asked:
-            # One of many: it has read the first UID of the list only.
-            self._by_name = False
-        return self._by_name is not False
-
     def _is_over(self) -> bool:
         return self._over or self._cancelled()
 
     def _note(self, summary: RetrieveSummary) -> None:
-        self.failed += summary.failed
-        if summary.message:
-            self.messages.append(summary.message)
-        self.was_cancelled = self.was_cancelled or summary.cancelled
+        with self._noting:
+            self.failed += summary.failed
+            if summary.message:
+                self.messages.append(summary.message)
+            # A lane also ends so when another one met what ends them all; that is not somebody's wish.
+            self.was_cancelled = self.was_cancelled or (summary.cancelled and not self._over)
 
 
 class _Lane:
     """The batches of one connection, one after another."""
 
-    def __init__(self, order: FetchOrder, arrived: set[str], judged: Callable[[int, int], bool]) -> None:
-        self._order, self._arrived, self._judged = order, arrived, judged
+    def __init__(self, order: FetchOrder, came: set[str]) -> None:
+        self._order, self._came = order, came
         self._batch: Batch | None = None
+        self._asked = 0
 
     def next(self) -> Batch | None:
-        if not self.judge():
-            return None
-        self._batch = self._order.next()
-        return self._batch
-
-    def judge(self) -> bool:
-        """Look at what the archive made of the last batch; whether to ask for more."""
-        batch = self._batch
-        came = sum(uid in self._arrived for uid in batch.sop_uids) if batch else 0
-        goes_on = self._judged(len(batch.sop_uids) if batch else 0, came)
         self.settle()
-        return goes_on
+        if self._asked >= IN_VAIN and not self._came:
+            return None
+        self._asked += 1
+        self._batch = self._order.next(self._came)
+        return self._batch
 
     def settle(self) -> None:
         """What of the last batch did not come is given back."""
         if self._batch is not None:
-            self._order.put_back(self._batch, self._arrived)
+            self._order.put_back(self._batch, self._came)
             self._batch = None
