@@ -19,7 +19,6 @@ from priorline.errors import ArchiveBroken
 
 # As many as one association can agree on (PS3.8 9.3.2.2).
 CONTEXTS_MAX = 128
-# An answer to a C-STORE is a command without a dataset.
 # A line of 1 Mbit/s carries that within the time in which an archive has to answer.
 UNSENT_MAX = 1 << 19
 SUCCESS, COERCED, NOT_AUTHORISED, NOT_SUPPORTED = 0x0000, 0xB000, 0x0124, 0x0122
