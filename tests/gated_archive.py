@@ -71,6 +71,10 @@ class GatedArchive:
         self.let(10_000)
 
     @property
+    def streams_studies(self) -> bool:
+        return False
+
+    @property
     def connections(self) -> int:
         return 1
 
