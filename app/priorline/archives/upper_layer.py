@@ -136,8 +136,9 @@ class _Negotiation(ACSE):
     """The library's, but that the request is composed already."""
 
     def send_request(self) -> None:
-        """Hand it to the upper layer."""
         self.dul.send_pdu(self.requestor.primitive)  # type: ignore[arg-type]
+        # The library waits for it, also where it was over before anything was connected.
+        self.assoc.transport.settle()  # type: ignore[attr-defined]
 
 
 class _Provider(DULServiceProvider):
@@ -294,5 +295,5 @@ class WatchedAssociation(Association):
     def _drop_untaken(self) -> None:
         while self.dimse.msg_queue.queue:
             message: Any = self.dimse.msg_queue.get()[1]
-            if isinstance(message, StoreRequest) and message.incoming is not None:
+            if isinstance(message, StoreRequest) and message.incoming:
                 message.incoming.drop()
