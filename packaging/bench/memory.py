@@ -1,4 +1,4 @@
-"""What receiving 2 GB costs in memory, as 4 000 slices and as four objects of 500 MB; and 5 000 associations, some bad.
+"""What receiving 2 GB costs in memory, as 4 000 slices and as four objects of 500 MB, and 5 000 associations.
 
 Each fetch runs in a fresh process with four connections and an encrypted cache, from a hospital that streams what it
 sends and never holds it whole. Of the associations each tenth meets a peer that aborts, resets, or stops in an image.
