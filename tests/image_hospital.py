@@ -8,6 +8,7 @@ import contextlib
 import socket
 import struct
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -301,11 +302,14 @@ class Hospital:
 
     def _rows(self, level: str, series_uid: str) -> Iterator[Dataset]:
         seen: dict[str, Dataset] = {}
+        counts = Counter(one.series_uid for one in self.images)
         for number, one in enumerate(self.images):
+            if series_uid not in ("", one.series_uid):
+                continue
             row = seen.setdefault(one.series_uid if level == "SERIES" else one.sop_uid, Dataset())
             row.StudyInstanceUID, row.SeriesInstanceUID = STUDY, one.series_uid
             row.Modality = "CT"
-            row.NumberOfSeriesRelatedInstances = sum(other.series_uid == one.series_uid for other in self.images)
+            row.NumberOfSeriesRelatedInstances = counts[one.series_uid]
             if level == "IMAGE":
                 row.SOPInstanceUID, row.SOPClassUID, row.InstanceNumber = one.sop_uid, one.sop_class, number
         yield from (row for row in seen.values() if level == "SERIES" or row.SeriesInstanceUID == series_uid)

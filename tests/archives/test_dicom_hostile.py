@@ -332,6 +332,14 @@ def test_cancelling_ends_the_wait_for_a_mute_archive() -> None:
     assert rows == []
 
 
+def test_what_was_cancelled_before_it_began_ends_at_once() -> None:
+    with peers.raw(lambda _connection: None) as peer:
+        summary, rows = find(peer, lambda: True)
+        socket.create_connection((peer.host, peer.port)).close()  # the peer waits for one
+    assert summary.cancelled
+    assert rows == []
+
+
 def test_rows_of_other_patients_are_dropped_and_counted() -> None:
     def handler(_: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
         for number, patient_id in enumerate(["PL-0042", "PL-0042 ", "PL-00421", "pl-0042", "", "999"], 1):

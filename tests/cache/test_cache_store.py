@@ -489,3 +489,12 @@ def test_the_same_content_twice_is_sealed_differently(sealed: Store) -> None:
     sealed.commit()
     one, two = (Path(instance.path).read_bytes()[-400:] for instance in sealed.instances(STUDY))
     assert one != two
+
+
+def test_what_is_on_its_way_is_known_also_after_the_index_was_asked_anew(store: Store) -> None:
+    """As when another hospital's fetch begins meanwhile: the same image a second time is still the same image."""
+    put(store, 1)
+    store.begin_fetch(answer("1.2.840.99.99"), 1)
+    put(store, 2)
+    store.commit()
+    assert put(store, 1) is AddOutcome.IDENTICAL

@@ -1,5 +1,6 @@
 """A study by name from a hospital that breaks off, skips, refuses or misreads lists: the truth, and nothing twice."""
 
+import contextlib
 import itertools
 import random
 import threading
@@ -8,10 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
+import move_tools
 from cache_tools import KEY, quick_folder
-from image_hospital import MR_IMAGE, STUDY, Connection, Gone, Hospital, Image, image, row
+from image_hospital import GET, MR_IMAGE, STUDY, Connection, Gone, Hospital, Image, image, pdu, row, sending_to
+from peers import free_port
 from priorline.archives.dicom import DicomArchive
 from priorline.audit.trail import AuditTrail
 from priorline.cache.model import AddOutcome
@@ -19,6 +23,7 @@ from priorline.cache.spool import Spool
 from priorline.cache.store import Store
 from priorline.domain import fetch_order
 from priorline.domain.study import FetchReport, FetchState
+from priorline.errors import CacheFull
 from priorline.work import retrieval
 from priorline.work.fetch import Arrived, StudyFetch
 
@@ -402,3 +407,85 @@ def test_other_bytes_under_one_number_on_all_connections_at_once_are_kept_apart_
     assert sum(content.endswith(b"".join(one.pieces())) for one in variants) == 1
     assert cache.store.stats().quarantined == len(variants) - 1
     assert cache.leftovers() == []
+
+
+# --- no room, no wish, no end: nothing is left behind
+
+
+@pytest.mark.parametrize("first_full", [1, 2, 5, 9])
+def test_no_room_for_large_ones_on_four_connections_is_said_and_leaves_nothing(cache: Cache, first_full: int) -> None:
+    asked = itertools.count(1)
+
+    def make_room(_size: int) -> None:
+        if next(asked) >= first_full:
+            raise CacheFull("There is no room left for the cache.")
+
+    cache.store.keep_within(make_room)
+    images = [image(number, 1 + number % 3, LARGE) for number in range(1, 65)]
+    descriptors = psutil.Process().num_fds()
+    with Hospital(images) as hospital:
+        report = cache.fetch(hospital)
+    assert report.message == "There is no room left for the cache."
+    assert report.state is not FetchState.COMPLETE
+    assert psutil.Process().num_fds() <= descriptors
+    cache.assert_true(report)
+
+
+@pytest.mark.parametrize("first_full", [1, 2])
+def test_no_room_for_a_large_one_by_move_leaves_nothing(cache: Cache, first_full: int) -> None:
+    asked, port = itertools.count(1), free_port()
+    large = image(1, pixels=40 << 20)
+
+    def make_room(_size: int) -> None:
+        if next(asked) >= first_full:
+            raise CacheFull("There is no room left for the cache.")
+
+    def move() -> None:
+        connection = sending_to(port)
+        with connection.socket, contextlib.suppress(Gone):
+            connection.store(large)
+
+    cache.store.keep_within(make_room)
+    descriptors = psutil.Process().num_fds()
+    with Hospital([large], move=move) as hospital:
+        archive = move_tools.archive(hospital.peer, port, "c-move")
+        report = StudyFetch(archive, cache.store, row(), cache.told.append).run(cache.trail)
+    assert report.message == "There is no room left for the cache."
+    assert report.state is FetchState.FAILED
+    assert psutil.Process().num_fds() <= descriptors
+    cache.assert_true(report)
+
+
+@pytest.mark.parametrize("after", [0, 1, 20])
+def test_stopped_in_the_middle_nothing_half_is_left(cache: Cache, after: int) -> None:
+    images = [image(number, 1 + number % 3, LARGE if number % 4 else 128) for number in range(1, 65)]
+    going = threading.Event()
+
+    def before(connection: Connection, _image: Image) -> None:
+        if len(hospital.sent) > after:
+            going.set()
+
+    with Hospital(images, before=before) as hospital:
+        report = cache.fetch(hospital, going.is_set)
+    assert report.state is not FetchState.COMPLETE
+    assert "Stopped." in report.message
+    cache.assert_true(report)
+
+
+def test_a_final_answer_without_end_is_not_taken_into_memory(cache: Cache) -> None:
+    """The library collects the list of what failed, which may come with the answer to a retrieval."""
+    sent: list[int] = []
+
+    def flood(connection: Connection, _image: Image) -> None:
+        context = connection.contexts[GET]
+        connection.command({0x0002: GET, 0x0100: 0x8010, 0x0120: 1, 0x0800: 1, 0x0900: 0xB000}, context)
+        for number in range(2000):
+            connection.socket.sendall(pdu(context, 0, bytes(1 << 16)))
+            sent.append(number)
+
+    with Hospital(ALL, store=flood, associations=1) as hospital:
+        report = cache.fetch(hospital)
+    assert report.state is FetchState.FAILED
+    assert "broke off" in report.message
+    # What the sockets hold comes on top of the megabyte that is read, on each of two connections.
+    assert len(sent) < 400

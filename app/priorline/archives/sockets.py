@@ -80,6 +80,10 @@ class WatchedSocket(AssociationSocket):
         primitive.result = "Evt2" if self._connected(primitive.address_info.as_tuple) else "Evt17"
         self._is_connected = primitive.result == "Evt2"
         self.provider_queue.put(primitive)
+        self.settle()
+
+    def settle(self) -> None:
+        """Whether it is connected is known, whatever came of it."""
         self._ready.set()
 
     def _connected(self, address: tuple[Any, ...]) -> bool:

@@ -138,8 +138,8 @@ class _Negotiation(ACSE):
     def send_request(self) -> None:
         """Hand it to the upper layer, which has then connected, or never will."""
         self.dul.send_pdu(self.requestor.primitive)  # type: ignore[arg-type]
-        # What was cancelled before it began does not even try, and the library would wait for that without end.
-        self.assoc.transport._ready.set()  # type: ignore[attr-defined]
+        # The library waits for it, also where it was over before anything was connected.
+        self.assoc.transport.settle()  # type: ignore[attr-defined]
 
 
 class _Provider(DULServiceProvider):
@@ -296,5 +296,5 @@ class WatchedAssociation(Association):
     def _drop_untaken(self) -> None:
         while self.dimse.msg_queue.queue:
             message: Any = self.dimse.msg_queue.get()[1]
-            if isinstance(message, StoreRequest) and message.incoming is not None:
+            if isinstance(message, StoreRequest) and message.incoming:
                 message.incoming.drop()
