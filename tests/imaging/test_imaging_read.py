@@ -13,7 +13,8 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from priorline.domain.patient import Identifier
 from priorline.errors import NotDicom
-from priorline.imaging.read import read_header
+from priorline.imaging.outline import outline
+from priorline.imaging.read import Head, header_of, parse, quiet_pydicom, read_header
 
 WHOLE = ["CT_small.dcm", "MR_small_RLE.dcm", "image_dfl.dcm", "MR_small_bigendian.dcm", "JPEG2000.dcm", "rtplan.dcm"]
 
@@ -167,3 +168,23 @@ def test_every_frame_has_its_own_values_place_and_window() -> None:
     assert value == 2 * 3 - 2
     assert frame.header.position == (0.0, 0.0, 10.0)
     assert frame.mapping.windows[0].center == 20
+
+
+def test_what_is_read_element_by_element_is_what_pydicom_reads_of_the_whole() -> None:
+    compared = 0
+    for name in sorted(Path(str(get_testdata_file("CT_small.dcm"))).parent.glob("*.dcm")):
+        data = name.read_bytes()
+        try:
+            whole = outline(data)
+        except NotDicom:
+            continue
+        if whole.places is None:
+            continue
+        with quiet_pydicom():
+            try:
+                expected = header_of(whole, parse(whole))
+            except NotDicom:
+                continue
+            assert header_of(whole, Head(whole, whole.places)) == expected, name
+        compared += 1
+    assert compared > 50

@@ -16,6 +16,7 @@ PIXEL_TAGS = {0x7FE00010: "PixelData", 0x7FE00008: "FloatPixelData", 0x7FE00009:
 
 _LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 _SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+_KNOWN = _LONG | _SHORT
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _DEEPEST = 32
@@ -43,9 +44,17 @@ class PixelElement:
     end: int
 
 
+Place = tuple[bytes, int, int]
+"""Value representation, offset of the value in the body, length."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A whole DICOM object: `body` from `start` on is the data set, inflated where it was deflated (PS3.5 A.5)."""
+    """A whole DICOM object: `body` from `start` on is the data set, inflated where it was deflated (PS3.5 A.5).
+
+    `places` says where the elements of the top level are by their tags, the last one where a tag comes twice; None
+    where that is not all there is to know, as lengths are undefined or value representations missing.
+    """
 
     body: Body
     start: int
@@ -54,6 +63,7 @@ class Outline:
     transfer_syntax: str
     sop_uid: str
     pixels: PixelElement | None
+    places: dict[int, Place] | None
 
     @property
     def head(self) -> bytes:
@@ -77,10 +87,12 @@ def outline(data: Body) -> Outline:
     if start >= len(data):
         raise NotDicom(_CUT_OFF)
     implicit, little = _encoding(data, start, syntax)
-    pixels = _Walker(data, little).dataset(start, len(data), implicit, 0)[1]
+    walker = _Walker(data, little)
+    pixels = walker.dataset(start, len(data), implicit, 0)[1]
+    places = walker.places if implicit or walker.is_plain else None
     if not syntax:
         syntax = IMPLICIT_LITTLE if implicit else EXPLICIT_LITTLE if little else EXPLICIT_BIG
-    return Outline(data, start, implicit, little, syntax, meta.get(0x00020003, ""), pixels)
+    return Outline(data, start, implicit, little, syntax, meta.get(0x00020003, ""), pixels, places)
 
 
 def _file_meta(data: Body, at: int) -> tuple[dict[int, str], int]:
@@ -100,7 +112,7 @@ def _file_meta(data: Body, at: int) -> tuple[dict[int, str], int]:
 def _encoding(data: Body, start: int, syntax: str) -> tuple[bool, bool]:
     """(implicit, little endian) of the data set: what its first element shows goes before what is declared."""
     first = bytes(data[start : start + 6])
-    known = first[4:] in _LONG | _SHORT
+    known = first[4:] in _KNOWN
     if syntax:
         return (syntax == IMPLICIT_LITTLE and not known), syntax != EXPLICIT_BIG
     little = not (known and first[0] == 0 and first[1] != 0)
@@ -125,6 +137,8 @@ class _Walker:
 
     def __init__(self, data: Body, little: bool) -> None:
         self.data, self.end = data, len(data)
+        self.places: dict[int, Place] | None = {}
+        self.is_plain = True
         order = "<" if little else ">"
         self.tag_and_length = struct.Struct(order + "HHI").unpack_from
         self.tag_and_short = struct.Struct(order + "HHxxH").unpack_from
@@ -154,6 +168,8 @@ class _Walker:
             tag, vr, value, length = self.element(at, implicit)
             if tag == _ITEM_END and depth:
                 return value, pixels
+            if not depth:
+                self.note(tag, vr, value, length)
             at = self.sequence(value, implicit or vr == b"UN", depth) if length == _UNDEFINED else value + length
             if at > end:
                 raise NotDicom(_CUT_OFF)
@@ -162,6 +178,14 @@ class _Walker:
         if depth:
             raise NotDicom(_CUT_OFF)
         return at, pixels
+
+    def note(self, tag: int, vr: bytes, value: int, length: int) -> None:
+        """Remember where an element of the top level is."""
+        if length == _UNDEFINED and tag not in PIXEL_TAGS:
+            self.places = None
+        elif self.places is not None:
+            self.places[tag] = vr, value, length
+            self.is_plain = self.is_plain and vr in _KNOWN
 
     def sequence(self, at: int, implicit: bool, depth: int) -> int:
         """Walk the items of a sequence or of encapsulated pixels up to and over the delimiter."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pydicom
+from pydicom.charset import convert_encodings, default_encoding
 from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
@@ -22,7 +23,7 @@ from pydicom.tag import BaseTag, Tag
 from priorline.domain.patient import Identifier, Patient
 from priorline.errors import NotDicom
 from priorline.imaging.instance import InstanceHeader
-from priorline.imaging.outline import PIXEL_TAGS, Body, Outline, outline
+from priorline.imaging.outline import PIXEL_TAGS, Body, Outline, Place, outline
 
 PYDICOM_FAULTS: tuple[type[Exception], ...] = (
     ArithmeticError,
@@ -59,7 +60,7 @@ def read_header(data: Body | BinaryIO | Path) -> InstanceHeader:
     """
     whole = outline(as_bytes(data))
     with quiet_pydicom():
-        return header_of(whole, parse(whole))
+        return header_of(whole, parse(whole) if whole.places is None else Head(whole, whole.places))
 
 
 def as_bytes(data: Body | BinaryIO | Path) -> Body:
@@ -91,7 +92,34 @@ def parse(whole: Outline) -> Dataset:
         raise NotDicom("The file is damaged: its elements cannot be read.") from fault
 
 
-def header_of(whole: Outline, ds: Dataset, frame: int = 0) -> InstanceHeader:
+class Head:
+    """The elements of the top level of an object, each read when it is asked for: most are never."""
+
+    def __init__(self, whole: Outline, places: dict[int, Place]) -> None:
+        self._whole, self._places = whole, places
+        characters = self.element(_tag("SpecificCharacterSet"))
+        self.characters = _encodings(characters) if characters else default_encoding
+
+    def element(self, tag: BaseTag) -> RawDataElement | None:
+        """An element as it stands there, None where it is missing."""
+        place = self._places.get(tag)
+        if place is None:
+            return None
+        vr, start, length = place
+        value = bytes(self._whole.body[start : start + length])
+        whole = self._whole
+        return RawDataElement(tag, vr.decode("ascii") or None, length, value, 0, whole.implicit, whole.little, True)
+
+
+Elements = Dataset | Head
+
+
+@lru_cache(maxsize=64)
+def _encodings(characters: RawDataElement) -> tuple[str, ...]:
+    return tuple(convert_encodings(convert_raw_data_element(characters).value))
+
+
+def header_of(whole: Outline, ds: Elements, frame: int = 0) -> InstanceHeader:
     """The header of a parsed object; position, orientation and spacing are those of `frame`, from 0."""
     frames = max(1, integer(ds, "NumberOfFrames") or 1)
     if frames > MOST_FRAMES:
@@ -147,21 +175,22 @@ def _tag(keyword: str) -> BaseTag:
     return Tag(keyword)
 
 
-def raw(ds: Dataset, keyword: str) -> Any:
+def raw(ds: Elements, keyword: str) -> Any:
     """The value of an element, None where it is missing or cannot be understood."""
     try:
         # By tag: pydicom looks a keyword up at every call.
         tag = _tag(keyword)
-        if tag not in ds:
-            return None
-        element: Any = ds.get_item(tag)
-        if isinstance(element, RawDataElement) and element.value is not None and len(element.value) <= _SHORT_VALUE:
-            characters = ds.original_character_set
-            known = characters if isinstance(characters, str) else tuple(characters)
-            return _converted(element._replace(value_tell=0), known)
-        return ds[tag].value
+        if isinstance(ds, Head):
+            element = ds.element(tag)
+            return None if element is None else _value(element, ds.characters)
+        return ds[tag].value if tag in ds else None
     except PYDICOM_FAULTS:
         return None
+
+
+def _value(element: RawDataElement, characters: str | tuple[str, ...]) -> Any:
+    is_short = element.length <= _SHORT_VALUE
+    return (_converted if is_short else _converted.__wrapped__)(element, characters)
 
 
 # The images of a series repeat nearly all of their values.
@@ -171,18 +200,18 @@ def _converted(element: RawDataElement, characters: str | tuple[str, ...]) -> An
     return convert_raw_data_element(element, encoding=encoding).value
 
 
-def text(ds: Dataset, keyword: str) -> str:
+def text(ds: Elements, keyword: str) -> str:
     """The first value as text, stripped; "" where there is none."""
     found = texts(ds, keyword)
     return found[0] if found else ""
 
 
-def texts(ds: Dataset, keyword: str) -> tuple[str, ...]:
+def texts(ds: Elements, keyword: str) -> tuple[str, ...]:
     """All values as text, stripped."""
     return tuple(str(entry).strip(" \0") for entry in _values(ds, keyword))
 
 
-def numbers(ds: Dataset, keyword: str, count: int) -> tuple[float, ...]:
+def numbers(ds: Elements, keyword: str, count: int) -> tuple[float, ...]:
     """Exactly `count` finite numbers; () where there are fewer, or one of them is none."""
     try:
         found = tuple(float(entry) for entry in _values(ds, keyword)[:count])
@@ -191,19 +220,19 @@ def numbers(ds: Dataset, keyword: str, count: int) -> tuple[float, ...]:
     return found if len(found) == count and all(math.isfinite(entry) for entry in found) else ()
 
 
-def integer(ds: Dataset, keyword: str) -> int | None:
+def integer(ds: Elements, keyword: str) -> int | None:
     """The first value as a whole number; None where it is missing or none."""
     found = numbers(ds, keyword, 1)
     return int(found[0]) if found else None
 
 
-def items(ds: Dataset, keyword: str) -> list[Dataset]:
+def items(ds: Elements, keyword: str) -> list[Dataset]:
     """The items of a sequence; empty where it is missing or is no sequence."""
     value = raw(ds, keyword)
     return list(value) if isinstance(value, pydicom.Sequence) else []
 
 
-def functional_group(ds: Dataset, macro: str, frame: int) -> Dataset | None:
+def functional_group(ds: Elements, macro: str, frame: int) -> Dataset | None:
     """The first item of a functional group macro, of the frame before the shared one (PS3.3 C.7.6.16)."""
     per_frame = raw(ds, "PerFrameFunctionalGroupsSequence")
     shared = items(ds, "SharedFunctionalGroupsSequence")
@@ -214,7 +243,7 @@ def functional_group(ds: Dataset, macro: str, frame: int) -> Dataset | None:
     return None
 
 
-def _values(ds: Dataset, keyword: str) -> list[Any]:
+def _values(ds: Elements, keyword: str) -> list[Any]:
     value = raw(ds, keyword)
     if value is None or value == "" or isinstance(value, bytes | pydicom.Sequence):
         return []
@@ -223,7 +252,7 @@ def _values(ds: Dataset, keyword: str) -> list[Any]:
     return [value]
 
 
-def _patient(ds: Dataset) -> Patient:
+def _patient(ds: Elements) -> Patient:
     # Of two numbers or names neither is the patient's: with all of them it is nobody who was asked for.
     number, issuer, name = ("\\".join(texts(ds, key)) for key in ("PatientID", "IssuerOfPatientID", "PatientName"))
     return Patient(Identifier(number, issuer), name, _date(text(ds, "PatientBirthDate")), text(ds, "PatientSex"))
@@ -239,21 +268,21 @@ def _date(value: str) -> date | None:
         return None
 
 
-def _grouped(ds: Dataset, macro: str, keyword: str, count: int, frame: int) -> tuple[float, ...]:
+def _grouped(ds: Elements, macro: str, keyword: str, count: int, frame: int) -> tuple[float, ...]:
     group = functional_group(ds, macro, frame)
     own = numbers(group, keyword, count) if group is not None else ()
     return own or numbers(ds, keyword, count)
 
 
-def _position(ds: Dataset, frame: int) -> tuple[float, ...]:
+def _position(ds: Elements, frame: int) -> tuple[float, ...]:
     return _grouped(ds, "PlanePositionSequence", "ImagePositionPatient", 3, frame)
 
 
-def _orientation(ds: Dataset, frame: int) -> tuple[float, ...]:
+def _orientation(ds: Elements, frame: int) -> tuple[float, ...]:
     return _grouped(ds, "PlaneOrientationSequence", "ImageOrientationPatient", 6, frame)
 
 
-def _each_frame(ds: Dataset, frames: int, of: Any, macro: str) -> tuple[tuple[float, ...], ...]:
+def _each_frame(ds: Elements, frames: int, of: Any, macro: str) -> tuple[tuple[float, ...], ...]:
     """One entry a frame where the frames say so themselves."""
     per_frame = items(ds, "PerFrameFunctionalGroupsSequence")
     if frames < 2 or len(per_frame) < frames or not any(macro in group for group in per_frame):
@@ -261,7 +290,7 @@ def _each_frame(ds: Dataset, frames: int, of: Any, macro: str) -> tuple[tuple[fl
     return tuple(of(ds, frame) for frame in range(frames))
 
 
-def _spacing(ds: Dataset, modality: str, frame: int) -> tuple[tuple[float, ...], str]:
+def _spacing(ds: Elements, modality: str, frame: int) -> tuple[tuple[float, ...], str]:
     """(row, column) distance in mm and whether it holds in the patient or at the detector (PS3.3 10.7)."""
     pixel = _grouped(ds, "PixelMeasuresSequence", "PixelSpacing", 2, frame)
     pixel = pixel if pixel and min(pixel) > 0 else ()

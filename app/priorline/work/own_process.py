@@ -12,7 +12,7 @@ from types import TracebackType
 # Above what the largest image needs, below what would take the workstation down with it.
 MOST_MEMORY = 16 * 1024**3
 # A niceness of so much still gets what nobody else uses, which at a workstation is most.
-BEHIND, LAST = 10, 19
+BEHIND, LAST = 5, 19
 BUG = "The program made a mistake in this; the others go on. Please try again, and report it if it comes back."
 
 

@@ -69,7 +69,7 @@ class FetchProgress:
 
     @property
     def _speed(self) -> tuple[str, str]:
-        rate = "" if self.ahead or not self.rate else rate_words(self.rate)
+        rate = "" if self.ahead or self.rate is None or not self.bytes else rate_words(self.rate)
         return rate, size_words(self.bytes) if self.bytes else ""
 
 

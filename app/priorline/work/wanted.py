@@ -1,6 +1,7 @@
 """What is to be here when a study is fetched: by the hospital's list where it gives one, else by its count."""
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from priorline.archives.base import Archive, Listed
@@ -21,8 +22,11 @@ class Wanted:
     def __init__(self, archive: Archive, study: StudyAnswer, series_uid: str) -> None:
         self.series_uid = series_uid
         self._study = study
-        self._series = archive.list_series(study.study_uid)
-        self._listed = archive.list_instances(study.study_uid)
+        # Side by side: the first image waits for both.
+        with ThreadPoolExecutor(1, thread_name_prefix="list") as lister:
+            series = lister.submit(archive.list_series, study.study_uid)
+            self._listed = archive.list_instances(study.study_uid)
+            self._series = series.result()
 
     @property
     def classes(self) -> frozenset[str]:
