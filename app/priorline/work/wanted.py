@@ -22,6 +22,10 @@ class Wanted:
     def __init__(self, archive: Archive, study: StudyAnswer, series_uid: str) -> None:
         self.series_uid = series_uid
         self._study = study
+        if archive.connections == 1:
+            self._series = archive.list_series(study.study_uid)
+            self._listed = archive.list_instances(study.study_uid)
+            return
         # Side by side: the first image waits for both.
         with ThreadPoolExecutor(1, thread_name_prefix="list") as lister:
             series = lister.submit(archive.list_series, study.study_uid)
