@@ -30,7 +30,8 @@ class Judged:
         """As `Incoming.room`."""
         if self.incoming is None:
             return self._begun.room(min(length, UNJUDGED_MAX - self._begun.length))
-        return self._guarded(self.incoming.room, length) or self._refused(length)
+        # Where that fails, `incoming` is by then what takes the rest to nowhere.
+        return self._guarded(self.incoming.room, length) or self.incoming.room(length)
 
     def filled(self, length: int) -> None:
         """As `Incoming.filled`; raises Unwanted where enough has come to see that nobody waits for it."""
@@ -79,9 +80,6 @@ class Judged:
         if self.incoming is not None:
             self.incoming.drop()
         self.incoming = _Failed(problem)
-
-    def _refused(self, length: int) -> memoryview:
-        return memoryview(bytearray(min(length, UNJUDGED_MAX)))
 
 
 class _Failed:

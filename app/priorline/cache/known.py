@@ -28,7 +28,6 @@ class Known:
         self._catalogue, self._claimed = catalogue, claimed
         self._lock = threading.Lock()
         self._studies: dict[str, _Study] = {}
-        self._version = -1
 
     def forget(self) -> None:
         """Ask anew."""

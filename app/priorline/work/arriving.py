@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from priorline.archives.base import part10_head
-from priorline.archives.incoming import Announced, Growing, put
+from priorline.archives.incoming import Announced, Growing
 from priorline.cache.spool import Spool
 
 # Beyond this an instance is sealed while it comes; what waits in memory is bounded by it and the connections.
@@ -37,7 +37,8 @@ class Arriving:
         """As `Incoming.filled`."""
         self._memory.filled(length)
         if self._spool is not None:
-            self._flush()
+            self._spool.write(self._memory.view())
+            self._memory.length = 0
 
     def finish(self) -> None:
         """As `Incoming.finish`."""
@@ -54,14 +55,3 @@ class Arriving:
         """As `Incoming.drop`."""
         if self._spool is not None:
             self._spool.drop()
-
-    def _flush(self) -> None:
-        if self._spool is not None:
-            self._spool.write(self._memory.view())
-            self._memory.length = 0
-
-
-def feed(arriving: Arriving, dataset: bytes) -> None:
-    """Take an instance that is in memory already."""
-    put(arriving, dataset)
-    arriving.finish()

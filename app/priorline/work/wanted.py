@@ -1,6 +1,5 @@
 """What is to be here when a study is fetched: by the hospital's list where it gives one, else by its count."""
 
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -45,18 +44,18 @@ class Wanted:
     @property
     def count(self) -> int:
         """How many instances are to come; 0 where nobody says."""
-        uids = self.uids
-        counted = sum(one.images or 0 for one in self._series if self.series_uid in ("", one.series_uid))
-        told = counted if self.series_uid else (self._study.images or counted)
-        # A list that is shorter than what the hospital counts says that the list has a hole.
-        return told if uids is None else max(len(uids), told if self._listed_is_short else 0)
+        return self._count(self.series_uid)
 
     @property
     def study_count(self) -> int:
         """The same for the whole study, whatever part of it is fetched."""
-        uids = _united(self._listed, "")
-        counted = sum(one.images or 0 for one in self._series)
-        told = self._study.images or counted
+        return self._count("")
+
+    def _count(self, series_uid: str) -> int:
+        uids = _united(self._listed, series_uid)
+        counted = sum(one.images or 0 for one in self._series if series_uid in ("", one.series_uid))
+        told = counted if series_uid else (self._study.images or counted)
+        # A list that is shorter than what the hospital counts says that the list has a hole.
         return told if uids is None else max(len(uids), told if self._listed_is_short else 0)
 
     @property
@@ -98,8 +97,4 @@ def _is_whole(uids: set[str] | None, count: int, here: set[str]) -> bool:
 def _united(listed: Listed | None, series_uid: str) -> set[str] | None:
     if listed is None:
         return None
-    return set(_those(listed, series_uid))
-
-
-def _those(listed: Listed, series_uid: str) -> Iterable[str]:
-    return (uid for series, uids in listed.items() if series_uid in ("", series) for uid in uids)
+    return {uid for series, uids in listed.items() if series_uid in ("", series) for uid in uids}
