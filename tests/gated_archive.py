@@ -9,9 +9,8 @@ from io import BytesIO
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
-from instances import give
 from priorline.archives.base import FindSummary, RetrieveSummary
-from priorline.archives.incoming import Received, Receiver
+from priorline.archives.incoming import Received, Receiver, take
 from priorline.domain.fetch_order import Batch
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import SeriesAnswer, StudyAnswer
@@ -120,7 +119,7 @@ class GatedArchive:
             self.waiting.clear()
             if cancelled():
                 return RetrieveSummary(done, 0, 0, 0, CANCELLED, done, cancelled=True)
-            give(receiver, image(study_uid, number))
+            take(receiver, image(study_uid, number))
             self.sent.append(f"{study_uid}.{number}.1")
             done += 1
         return RetrieveSummary(done, 0, 0, 0, SUCCESS, done)

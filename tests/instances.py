@@ -1,14 +1,7 @@
-"""Instances as archives hand them over, and as files."""
+"""Instances as files."""
 
 from priorline.archives.base import part10_head
-from priorline.archives.incoming import Received, Receiver, put
-
-
-def give(receiver: Receiver, received: Received) -> None:
-    """Hand an instance over as an archive does."""
-    incoming = receiver(received)
-    put(incoming, received.dataset)
-    incoming.finish()
+from priorline.archives.incoming import Received
 
 
 def file_of(received: Received, ae_title: str) -> bytes:

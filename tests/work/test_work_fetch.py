@@ -14,9 +14,8 @@ import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
-from instances import give
 from priorline.archives.base import FindSummary, RetrieveSummary
-from priorline.archives.incoming import Received, Receiver
+from priorline.archives.incoming import Received, Receiver, take
 from priorline.audit.trail import AuditTrail
 from priorline.cache.keys import load_master_key
 from priorline.cache.store import Store
@@ -145,7 +144,7 @@ class Script:
                 return RetrieveSummary(done, 0, 0, 0, 0xFE00, done, cancelled=True)
             if done == self.breaks_after:
                 raise ArchiveBroken("North broke off the connection.")
-            give(receiver, received)
+            take(receiver, received)
             done += 1
             self.sent += 1
         return RetrieveSummary(done, self.failed, 0, 0, self.status, done)
