@@ -3,8 +3,8 @@
 Writing: 200 objects of 512 KiB through `Store.add` and `commit` (digest, AES-GCM, fsync, rename, index), beside the
 same bytes as plain files made just as durable: written aside, fsynced in the same groups, renamed, directory fsynced,
 one row of an index each. Both wait for the disk in a thread while the next group is written, as a fetch does.
-Reading: the same objects through `Store.read`, beside `Path.read_bytes`, from the disk and from the page cache. The
-large cache has rows as the program makes them; files only for the studies that are listed.
+Reading: the same objects through `Store.read_each`, beside `Path.read_bytes`, from the disk and from the page cache.
+The large cache has rows as the program makes them; files only for the studies that are listed.
 """
 
 import os
@@ -134,7 +134,7 @@ def read_sealed(place: Path, *, cold: bool) -> dict[str, float]:
         if cold:
             drop_pages([Path(instance.path) for instance in instances])
         began = time.perf_counter()
-        total = sum(len(store.read(instance)) for instance in instances)
+        total = sum(len(content or b"") for _, content in store.read_each(instances))
         seconds = time.perf_counter() - began
     assert total == OBJECTS * SIZE
     return {"seconds": seconds}

@@ -71,7 +71,7 @@ def test_a_disk_that_fails_while_reading_is_told_and_takes_nothing_away(tmp_path
         path = store.instances(STUDY.study_uid)[0].path
     reading = f"""
 from pathlib import Path
-from priorline.cache.seal import read_bytes
+from priorline.cache.sealed_file import read_bytes
 from priorline.errors import CacheDamaged, CacheError
 try:
     read_bytes(Path({path!r}))

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from priorline.cache.seal import SEGMENT, container_size, read_head, read_object, read_part, seal, unseal
+from priorline.cache.seal import SEGMENT, container_size, seal, unseal
+from priorline.cache.sealed_file import read_head, read_object, read_part
 from priorline.errors import CacheDamaged, CacheError
 
 NAME = bytes(range(32))

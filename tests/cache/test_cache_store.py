@@ -14,7 +14,7 @@ from priorline.cache.files import erase
 from priorline.cache.inventory import Inventory
 from priorline.cache.keys import MasterKey
 from priorline.cache.model import AddOutcome, Presence, StoredInstance
-from priorline.cache.seal import read_object
+from priorline.cache.sealed_file import read_object
 from priorline.cache.store import Store
 from priorline.cache.writer import GROUP_FILES
 from priorline.domain.patient import Identifier, Patient

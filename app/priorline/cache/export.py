@@ -21,10 +21,8 @@ def export(store: Store, study_uid: str, target_dir: Path) -> int:
     damaged = 0
     try:
         _prepare(target_dir)
-        for number, instance in enumerate(instances, start=1):
-            try:
-                content = store.read(instance)
-            except CacheDamaged:
+        for number, (_, content) in enumerate(store.read_each(instances), start=1):
+            if content is None:
                 damaged += 1
             else:
                 _write(target_dir / f"IM{number:06d}.dcm", content)

@@ -21,8 +21,8 @@ class AddOutcome(StrEnum):
 class StoredInstance:
     """One instance in the cache.
 
-    `handle` (32 hexadecimal digits), `path` and `key` are what `seal.read_object` needs; `key` opens this object
-    only and is empty in a cache that is not encrypted. `size` is that of the file in bytes.
+    `handle` (32 hexadecimal digits), `path` and `key` are what `sealed_file.read_object` needs; `key` opens this
+    object only and is empty in a cache that is not encrypted. `size` is that of the file in bytes.
     """
 
     handle: str

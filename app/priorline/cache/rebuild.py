@@ -10,7 +10,7 @@ import msgspec
 from priorline.cache.catalogue import Catalogue, Entry, OpenStudy
 from priorline.cache.disk import remove
 from priorline.cache.inventory import Inventory
-from priorline.cache.seal import read_head
+from priorline.cache.sealed_file import read_head
 from priorline.cache.study_file import ObjectRecord, StudyRecord, read_study, unpack
 from priorline.cache.vault import Vault
 from priorline.cache.writer import CONFLICT

@@ -16,20 +16,16 @@ Each piece opens without the others.
 """
 
 import hmac
-import os
-import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO
+from typing import Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from priorline.errors import CacheDamaged, CacheError
+from priorline.errors import CacheDamaged
 
 Data = bytes | bytearray | memoryview
 
@@ -42,9 +38,9 @@ DIGEST = 32
 NAME = 32  # study handle and object handle
 _HEADER = struct.Struct(">4sBBxxI32s")
 _LENGTHS = struct.Struct(">IQ")
+HEADER_SIZE, LENGTHS_SIZE = _HEADER.size, _LENGTHS.size
 _NONCE = struct.Struct(">7xIB")
-_DAMAGED = "A cached image is damaged and was not used; fetch the study again."
-_MISSING = "A cached image is missing from the disk; fetch the study again."
+DAMAGED = "A cached image is damaged and was not used; fetch the study again."
 
 
 def seal(data: Data, key: bytes, aad: bytes, head: bytes = b"") -> bytes:
@@ -59,8 +55,9 @@ def segments(data: Data, key: bytes, aad: bytes, head: bytes = b"") -> Iterator[
     """The container of `data` piece by piece, as `seal` would return it, without a second copy in memory."""
     sealer, view = Sealer(key, aad), memoryview(data).cast("B")
     yield sealer.header
-    for _, start, stop, last in _cuts(len(view)):
-        yield from sealer.segment(view[start:stop], last=last)
+    count = segment_count(len(view))
+    for number in range(count):
+        yield from sealer.segment(view[number * SEGMENT : (number + 1) * SEGMENT], last=number == count - 1)
     yield sealer.end(head)
 
 
@@ -93,7 +90,7 @@ class Sealer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Frame:
+class Frame:
     """What header and lengths of a container say, not yet authenticated."""
 
     header: bytes
@@ -102,6 +99,23 @@ class _Frame:
     head_length: int
     length: int
     encrypted: bool
+
+    @classmethod
+    def of(cls, header: bytes, lengths: bytes, key: bytes, size: int) -> Self:
+        """Read before memory is taken for what they claim of a container of `size` bytes; raises CacheDamaged."""
+        if len(header) < HEADER_SIZE or len(lengths) < LENGTHS_SIZE:
+            raise CacheDamaged(DAMAGED)
+        magic, version, flags, segment, name = _HEADER.unpack(header)
+        head_length, length = _LENGTHS.unpack(lengths)
+        frame = cls(header, lengths, name, head_length, length, bool(key))
+        if (magic, version, flags, segment) != (
+            MAGIC,
+            VERSION,
+            ENCRYPTED if key else 0,
+            SEGMENT,
+        ) or frame.size != size:
+            raise CacheDamaged(DAMAGED)
+        return frame
 
     @property
     def head_size(self) -> int:
@@ -113,188 +127,77 @@ class _Frame:
 
     @property
     def head_start(self) -> int:
-        return self.size - _LENGTHS.size - self.head_size
+        return self.size - LENGTHS_SIZE - self.head_size
+
+    def opened_head(self, box: Data, key: bytes) -> bytes:
+        """The head, of which `box` is what stands in the container; raises CacheDamaged."""
+        if key:
+            return _decrypted(key, _NONCE.pack(0, False), box, self.header + self.lengths)
+        head, digest = bytes(box[:-DIGEST]), bytes(box[-DIGEST:])
+        if not hmac.compare_digest(sha256(self.header + self.lengths + head).digest(), digest):
+            raise CacheDamaged(DAMAGED)
+        return head
+
+
+def segment_count(length: int) -> int:
+    """Of how many segments a content of `length` bytes is; an empty one has one, too."""
+    return max(1, -(-length // SEGMENT))
 
 
 def container_size(length: int, head_length: int, *, encrypted: bool) -> int:
     """How many bytes the container of a content of `length` bytes has."""
-    marks = TAG * (1 + max(1, -(-length // SEGMENT))) if encrypted else 2 * DIGEST
-    return _HEADER.size + length + head_length + marks + _LENGTHS.size
+    marks = TAG * (1 + segment_count(length)) if encrypted else 2 * DIGEST
+    return HEADER_SIZE + length + head_length + marks + LENGTHS_SIZE
 
 
 def unseal(container: Data, key: bytes, aad: bytes) -> bytes:
     """The content of a container that `seal` made with the same `key` and `aad`; raises CacheDamaged otherwise."""
     view = memoryview(container).cast("B")
-    frame = _frame(bytes(view[: _HEADER.size]), bytes(view[-_LENGTHS.size :]), key, len(view))
+    frame = Frame.of(bytes(view[:HEADER_SIZE]), bytes(view[-LENGTHS_SIZE:]), key, len(view))
     if frame.name != aad:
-        raise CacheDamaged(_DAMAGED)
-    _opened_head(frame, view[frame.head_start : -_LENGTHS.size], key)
-    body = view[_HEADER.size : frame.head_start]
+        raise CacheDamaged(DAMAGED)
+    frame.opened_head(view[frame.head_start : -LENGTHS_SIZE], key)
     if not key:
-        return _checked(frame, body)
-    cipher = AESGCM(key)
+        return _checked(frame, view[HEADER_SIZE : frame.head_start])
     parts = []
-    for number, start, stop, last in _cuts(frame.length):
-        piece = body[start + (number - 1) * TAG : stop + number * TAG]
-        parts.append(_decrypted(cipher, _NONCE.pack(number, last), piece, frame.header))
+    for number in range(segment_count(frame.length)):
+        start, size = segment_at(number, frame.length, encrypted=True)
+        parts.append(opened_segment(view[start : start + size], number, frame.length, key, frame.header))
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def segment_at(number: int, length: int, *, encrypted: bool) -> tuple[int, int]:
     """Where in its file the segment `number`, from 0, of a content of `length` bytes is, and how long."""
     start, size = number * SEGMENT, min(SEGMENT, length - number * SEGMENT)
-    return (_HEADER.size + start + number * TAG, size + TAG) if encrypted else (_HEADER.size + start, size)
+    return (HEADER_SIZE + start + number * TAG, size + TAG) if encrypted else (HEADER_SIZE + start, size)
 
 
-def opened_segment(sealed: bytes, number: int, length: int, key: bytes, header: bytes) -> bytes:
+def opened_segment(sealed: Data, number: int, length: int, key: bytes, header: bytes) -> bytes:
     """The content of a segment; raises CacheDamaged."""
     if not key:
-        return sealed
+        return bytes(sealed)
     last = (number + 1) * SEGMENT >= length
-    return _decrypted(AESGCM(key), _NONCE.pack(number + 1, last), sealed, header)
+    return _decrypted(key, _NONCE.pack(number + 1, last), sealed, header)
 
 
 def object_name(container: Data) -> bytes:
     """The study handle and the object handle that a container says it has, not yet authenticated: 32 bytes."""
-    if len(container) < _HEADER.size:
-        raise CacheDamaged(_DAMAGED)
+    if len(container) < HEADER_SIZE:
+        raise CacheDamaged(DAMAGED)
     name: bytes = _HEADER.unpack_from(container)[-1]
     return name
 
 
-def read_bytes(path: Path) -> bytes:
-    """All of a regular file, never through a link; raises CacheDamaged where there is none, CacheError."""
-    with _Opened(path) as file:
-        if hasattr(os, "posix_fadvise"):
-            # All of it is wanted, so that the disk need not find out how far to read ahead.
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
-        return file.read()
-
-
-def read_object(path: Path, ticket_key: bytes, handle: str) -> bytes:
-    """The content of the object file at `path`, which must be the object `handle`.
-
-    Needs nothing but the object's own key (empty where the cache is not encrypted), so a decoder can call it.
-    Raises CacheDamaged where the file is missing, changed, cut or another's, CacheError where the disk says no.
-    """
-    container = read_bytes(path)
-    name = object_name(container)
-    if name[16:].hex() != handle:
-        raise CacheDamaged(_DAMAGED)
-    return unseal(container, ticket_key, name)
-
-
-def read_head(path: Path, ticket_key: bytes, name: bytes) -> bytes:
-    """The head of an object file, without reading its content; raises as `read_object`.
-
-    `name` is the study handle and the object handle, 16 bytes each.
-    """
-    with _Opened(path) as file:
-        frame = _frame_of(file, ticket_key)
-        if frame.name != name:
-            raise CacheDamaged(_DAMAGED)
-        file.seek(frame.head_start)
-        box = file.read(frame.head_size)
-    return _opened_head(frame, box, ticket_key)
-
-
-def read_part(path: Path, ticket_key: bytes, handle: str, start: int, stop: int) -> bytes:
-    """The bytes `start` to `stop` (exclusive) of an encrypted object's content; reads these segments only.
-
-    0 <= start < stop <= the length of the content, else ValueError. Raises as `read_object`.
-    """
-    with _Opened(path) as file:
-        frame = _frame_of(file, ticket_key)
-        if frame.name[16:].hex() != handle:
-            raise CacheDamaged(_DAMAGED)
-        if not (ticket_key and 0 <= start < stop <= frame.length):
-            raise ValueError("this part is not in an encrypted object")
-        cuts = list(_cuts(frame.length))[start // SEGMENT : -(-stop // SEGMENT)]
-        file.seek(_HEADER.size + start // SEGMENT * (SEGMENT + TAG))
-        cipher = AESGCM(ticket_key)
-        parts = []
-        for number, first, end, last in cuts:
-            piece = file.read(end - first + TAG)
-            parts.append(_decrypted(cipher, _NONCE.pack(number, last), piece, frame.header))
-    skipped = start % SEGMENT
-    return b"".join(parts)[skipped : skipped + stop - start]
-
-
-class _Opened:
-    """A regular file opened for reading, never through a link; its faults are those of the cache."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> BinaryIO:
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-        try:
-            self._file: BinaryIO = os.fdopen(os.open(self._path, flags), "rb", buffering=0)
-        except FileNotFoundError as error:
-            raise CacheDamaged(_MISSING) from error
-        except OSError as error:
-            raise _unreadable(error) from error
-        if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
-            self._file.close()
-            raise CacheDamaged(_DAMAGED)
-        return self._file
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
-        if isinstance(error, OSError):
-            raise _unreadable(error) from error
-
-
-def _unreadable(error: OSError) -> CacheError:
-    return CacheError(f"A cached image cannot be read ({error.strerror}); look at the disk.")
-
-
-def _frame_of(file: BinaryIO, key: bytes) -> _Frame:
-    header, size = file.read(_HEADER.size), os.fstat(file.fileno()).st_size
-    file.seek(max(0, size - _LENGTHS.size))
-    return _frame(header, file.read(_LENGTHS.size), key, size)
-
-
-def _frame(header: bytes, lengths: bytes, key: bytes, size: int) -> _Frame:
-    """Header and lengths of a container of `size` bytes: before memory is taken for what they claim."""
-    if len(header) < _HEADER.size or len(lengths) < _LENGTHS.size:
-        raise CacheDamaged(_DAMAGED)
-    magic, version, flags, segment, name = _HEADER.unpack(header)
-    head_length, length = _LENGTHS.unpack(lengths)
-    frame = _Frame(header, lengths, name, head_length, length, bool(key))
-    if (magic, version, flags, segment) != (MAGIC, VERSION, ENCRYPTED if key else 0, SEGMENT) or frame.size != size:
-        raise CacheDamaged(_DAMAGED)
-    return frame
-
-
-def _opened_head(frame: _Frame, box: Data, key: bytes) -> bytes:
-    if key:
-        return _decrypted(AESGCM(key), _NONCE.pack(0, False), box, frame.header + frame.lengths)
-    head, digest = bytes(box[:-DIGEST]), bytes(box[-DIGEST:])
-    if not hmac.compare_digest(sha256(frame.header + frame.lengths + head).digest(), digest):
-        raise CacheDamaged(_DAMAGED)
-    return head
-
-
-def _cuts(length: int) -> Iterator[tuple[int, int, int, bool]]:
-    """Number, start, stop and "is the last" of every segment of a content."""
-    count = max(1, -(-length // SEGMENT))
-    for number in range(count):
-        yield number + 1, number * SEGMENT, min(length, (number + 1) * SEGMENT), number == count - 1
-
-
-def _decrypted(cipher: AESGCM, nonce: bytes, piece: Data, header: bytes) -> bytes:
+def _decrypted(key: bytes, nonce: bytes, piece: Data, authenticated: bytes) -> bytes:
     try:
-        return cipher.decrypt(nonce, piece, header)
+        return AESGCM(key).decrypt(nonce, piece, authenticated)
     except (InvalidTag, ValueError) as error:
-        raise CacheDamaged(_DAMAGED) from error
+        raise CacheDamaged(DAMAGED) from error
 
 
-def _checked(frame: _Frame, body: memoryview) -> bytes:
+def _checked(frame: Frame, body: memoryview) -> bytes:
     digest = sha256(frame.header)
     digest.update(body[:-DIGEST])
     if not hmac.compare_digest(digest.digest(), bytes(body[-DIGEST:])):
-        raise CacheDamaged(_DAMAGED)
+        raise CacheDamaged(DAMAGED)
     return bytes(body[:-DIGEST])

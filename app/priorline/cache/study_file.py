@@ -13,7 +13,8 @@ import msgspec
 
 from priorline.cache.files import CacheFiles
 from priorline.cache.owners import Owner
-from priorline.cache.seal import object_name, read_bytes, seal, unseal
+from priorline.cache.seal import object_name, seal, unseal
+from priorline.cache.sealed_file import read_bytes
 from priorline.cache.vault import Vault
 from priorline.domain.study import StudyAnswer
 from priorline.errors import CacheDamaged, CacheError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from priorline.cache.catalogue import OpenStudy
-from priorline.cache.seal import read_object
+from priorline.cache.sealed_file import ahead, read_object
 from priorline.cache.store import Store
 from priorline.cache.study_file import read_study
 from priorline.errors import CacheDamaged
@@ -67,7 +67,8 @@ def _verify_study(store: Store, row: sqlite3.Row, found: _Findings) -> None:
             (found.damaged if store.files.study_path(handle).exists() else found.missing)[handle] = None
         return
     study = OpenStudy(row["id"], handle, record.answer.study_uid, key.key)
-    for one in store.index.rows("SELECT handle, size, digest FROM instance WHERE study = ?", study.row):
+    rows = store.index.rows("SELECT handle, size, digest FROM instance WHERE study = ?", study.row)
+    for one in ahead(rows, lambda row: store.files.object_path(handle, row["handle"].hex())):
         found.checked += 1
         name = one["handle"].hex()
         sound = name in objects and _is_sound(store, study, name, one["digest"])

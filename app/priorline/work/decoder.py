@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from priorline.cache.seal import read_object
+from priorline.cache.sealed_file import read_object
 from priorline.errors import CacheDamaged, PriorlineError
 from priorline.imaging.decode import decode_frame
 from priorline.work.decoder_messages import (
