@@ -9,11 +9,10 @@ from io import BytesIO
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
-from priorline.archives.base import FindSummary, RetrieveSummary
+from priorline.archives.base import ByName, FindSummary, RetrieveSummary
 from priorline.archives.incoming import Received, Receiver, take
-from priorline.domain.fetch_order import Batch
 from priorline.domain.patient import Identifier, Patient
-from priorline.domain.study import SeriesAnswer, StudyAnswer
+from priorline.domain.study import FirstListed, SeriesAnswer, StudyAnswer, StudyListing
 
 JANSEN = Patient(Identifier("PL-0042"), "Jansen^Piet", date(1961, 4, 5), "M")
 SUCCESS, CANCELLED = 0x0000, 0xFE00
@@ -74,8 +73,8 @@ class GatedArchive:
         return False
 
     @property
-    def connections(self) -> int:
-        return 1
+    def by_name(self) -> ByName | None:
+        return None
 
     def echo(self) -> float:
         return 1.0
@@ -94,11 +93,11 @@ class GatedArchive:
     def find_study(self, study_uid: str) -> StudyAnswer | None:
         return row(study_uid, self.name, self.images)
 
-    def list_series(self, study_uid: str) -> list[SeriesAnswer]:
-        return [SeriesAnswer(f"{study_uid}.{number}", "MR", images=1) for number in range(self.images)]
-
-    def list_instances(self, study_uid: str) -> dict[str, list[str]] | None:
-        return {f"{study_uid}.{number}": [f"{study_uid}.{number}.1"] for number in range(self.images)}
+    def list_study(
+        self, study_uid: str, on_first: Callable[[FirstListed], None], cancelled: Callable[[], bool]
+    ) -> StudyListing:
+        listed = {f"{study_uid}.{number}": [f"{study_uid}.{number}.1"] for number in range(self.images)}
+        return StudyListing(tuple(SeriesAnswer(uid, "MR", images=1) for uid in listed), listed)
 
     def retrieve(
         self,
@@ -123,13 +122,3 @@ class GatedArchive:
             self.sent.append(f"{study_uid}.{number}.1")
             done += 1
         return RetrieveSummary(done, 0, 0, 0, SUCCESS, done)
-
-    def retrieve_listed(
-        self,
-        study_uid: str,
-        next_batch: Callable[[], Batch | None],
-        sop_classes: Collection[str],
-        receiver: Receiver,
-        cancelled: Callable[[], bool],
-    ) -> RetrieveSummary | None:
-        return None

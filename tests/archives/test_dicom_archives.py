@@ -11,13 +11,14 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import FileDataset
 
 import peers
+from listings import instances_of, listing_of
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
 from priorline.archives.base import DicomPeer, part10_head
 from priorline.archives.dicom import DicomArchive
 from priorline.archives.incoming import Received, whole
 from priorline.domain.fetch_order import Batch
 from priorline.domain.patient import Identifier, Patient
-from priorline.domain.study import StudyAnswer
+from priorline.domain.study import FirstListed, StudyAnswer, StudyListing
 from priorline.errors import ArchiveRefused, ArchiveUnreachable, CacheFull, UsageError
 
 STUDY, SERIES = "1.2.826.0.1.3680043.8.498.1", "1.2.826.0.1.3680043.8.498.2"
@@ -121,9 +122,9 @@ def test_one_study_is_found_by_its_uid(peer: DicomPeer) -> None:
 
 def test_series_and_instances_are_listed(peer: DicomPeer, files: dict[str, Path]) -> None:
     archive = DicomArchive(peer)
-    series = {answer.series_uid: answer for answer in archive.list_series(STUDY)}
+    series = {answer.series_uid: answer for answer in listing_of(archive, STUDY).series}
     assert {answer.modality for answer in series.values()} == {"CT", "MR"}
-    listed = archive.list_instances(STUDY)
+    listed = listing_of(archive, STUDY).instances
     assert listed is not None
     assert listed.keys() == series.keys()
     assert {uid for uids in listed.values() for uid in uids} == {u for u in files if u.startswith(SERIES)}
@@ -140,7 +141,7 @@ def test_what_comes_back_is_what_was_stored(peer: DicomPeer, files: dict[str, Pa
 
 def test_instances_come_by_name_on_one_association(peer: DicomPeer, files: dict[str, Path]) -> None:
     archive, got = DicomArchive(peer), list[Received]()
-    series, uids = max((archive.list_instances(STUDY) or {}).items(), key=lambda listed: len(listed[1]))
+    series, uids = max(instances_of(archive, STUDY).items(), key=lambda listed: len(listed[1]))
     asked = [Batch(series, (uids[-1], uids[0])), Batch(series, (uids[1],)), None]
     left = iter(asked)
     summary = archive.retrieve_listed(STUDY, lambda: next(left), (), whole(got.append), lambda: False)
@@ -153,22 +154,31 @@ def test_instances_come_by_name_on_one_association(peer: DicomPeer, files: dict[
 
 
 def test_instances_are_listed_in_the_order_of_their_numbers(peer: DicomPeer, files: dict[str, Path]) -> None:
-    for uids in (DicomArchive(peer).list_instances(STUDY) or {}).values():
+    for uids in instances_of(DicomArchive(peer), STUDY).values():
         numbers = [int(dcmread(files[uid]).InstanceNumber) for uid in uids]
         assert numbers == sorted(numbers)
 
 
-def test_a_name_that_is_not_there_brings_nothing_and_is_not_asked_again(peer: DicomPeer) -> None:
+@pytest.mark.parametrize(("names", "goes_by_names"), [(1, True), (2, False)])
+def test_names_that_are_not_there_bring_nothing_and_one_alone_says_nothing_of_the_others(
+    peer: DicomPeer, names: int, goes_by_names: bool
+) -> None:
     archive = DicomArchive(peer)
-    asked: list[Batch] = []
+    left = iter([Batch(SERIES + ".9", tuple(f"1.2.3.{number}" for number in range(names))), None])
+    summary = archive.retrieve_listed(STUDY, lambda: next(left), (), whole(lambda _one: None), lambda: False)
+    assert (summary is not None, archive.by_name is not None) == (goes_by_names, goes_by_names)
 
-    def next_batch() -> Batch:
-        asked.append(Batch(SERIES + ".9", ("1.2.3.4",)))
-        return asked[-1]
 
-    for _ in range(2):
-        assert archive.retrieve_listed(STUDY, next_batch, (), whole(lambda _one: None), lambda: False) is None
-    assert len(asked) == 1
+def test_the_first_instance_is_told_once_and_is_one_that_is_listed(peer: DicomPeer) -> None:
+    told: list[FirstListed] = []
+    listing = DicomArchive(peer).list_study(STUDY, told.append, lambda: False)
+    (first,) = told
+    assert first.sop_uid in (listing.instances or {})[first.series_uid]
+    assert first.sop_class in ("", *listing.sop_classes)
+
+
+def test_a_listing_that_is_cancelled_is_empty(peer: DicomPeer) -> None:
+    assert DicomArchive(peer).list_study(STUDY, lambda _first: None, lambda: True) == StudyListing()
 
 
 def assert_same(received: Received, file: Path) -> None:
@@ -192,7 +202,9 @@ def test_one_series_can_be_fetched(peer: DicomPeer) -> None:
 
 def test_compressed_instances_come_as_they_are_stored(orthanc: DicomPeer, files: dict[str, Path]) -> None:
     got: list[Received] = []
-    DicomArchive(orthanc).retrieve(COMPRESSED_STUDY, None, (), whole(got.append), lambda: False)
+    archive = DicomArchive(orthanc)
+    classes = listing_of(archive, COMPRESSED_STUDY).sop_classes
+    archive.retrieve(COMPRESSED_STUDY, None, classes, whole(got.append), lambda: False)
     syntaxes = {received.sop_instance_uid: received.transfer_syntax for received in got}
     assert syntaxes == {
         COMPRESSED_STUDY + ".1.1": "1.2.840.10008.1.2.5",
@@ -250,7 +262,7 @@ def test_nothing_that_names_the_patient_is_logged(
     received: list[Received] = []
     archive = DicomArchive(dcmqrscp)
     assert find(dcmqrscp)
-    archive.list_instances(STUDY)
+    listing_of(archive, STUDY)
     archive.retrieve(STUDY, None, (), whole(received.append), lambda: False)
     assert received
     told = caplog.text + "".join(capfd.readouterr())

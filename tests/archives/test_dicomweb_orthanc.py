@@ -16,6 +16,7 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import FileDataset
 
 import peers
+from listings import instances_of, listing_of
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
 from priorline.archives.base import Archive, DicomPeer, part10_head
 from priorline.archives.dicom import DicomArchive
@@ -113,10 +114,11 @@ def test_nobody_else_is_found(both: Both) -> None:
 @pytest.mark.parametrize("study", [CT, MIXED, BARE, "1.2.3"])
 def test_a_study_its_series_and_its_instances_are_those_of_c_find(both: Both, study: str) -> None:
     assert both.web.find_study(study) == both.dicom.find_study(study)
-    # Only C-GET has to know the SOP classes before.
-    ours = {(one.series_uid, one.modality, one.number, one.images) for one in both.web.list_series(study)}
-    assert ours == {(one.series_uid, one.modality, one.number, one.images) for one in both.dicom.list_series(study)}
-    assert (both.web.list_instances(study) or {}) == both.dicom.list_instances(study)
+    ours = {(one.series_uid, one.modality, one.number, one.images) for one in listing_of(both.web, study).series}
+    assert ours == {
+        (one.series_uid, one.modality, one.number, one.images) for one in listing_of(both.dicom, study).series
+    }
+    assert instances_of(both.web, study) == instances_of(both.dicom, study)
 
 
 @pytest.mark.parametrize("study", [CT, MIXED])
@@ -134,7 +136,7 @@ def test_what_comes_back_is_what_was_stored(both: Both, study: str) -> None:
 
 
 def test_one_series_comes_alone(both: Both) -> None:
-    listed = both.web.list_instances(MIXED)
+    listed = instances_of(both.web, MIXED)
     assert listed is not None
     assert len(listed) > 1
     for series, uids in listed.items():

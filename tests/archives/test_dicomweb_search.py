@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from listings import instances_of, listing_of
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
 from priorline.archives.base import FindSummary
 from priorline.archives.dicomweb import DicomWebArchive
@@ -152,7 +153,7 @@ def test_one_study_is_looked_up_and_another_one_is_not_taken_for_it() -> None:
 def test_what_is_no_uid_is_not_asked_for(uid: str) -> None:
     with scripted(answers(as_json([]))) as hospital:
         archive = DicomWebArchive(hospital.peer())
-        for question in (archive.find_study, archive.list_series, archive.list_instances):
+        for question in (archive.find_study, lambda uid: listing_of(archive, uid)):
             with pytest.raises(UsageError):
                 question(uid)
     assert hospital.requests == []
@@ -167,8 +168,8 @@ def test_series_and_instances_are_listed() -> None:
 
     with scripted(script) as hospital:
         archive = DicomWebArchive(hospital.peer())
-        assert archive.list_series(STUDY) == [SeriesAnswer("1.2.9", "CT", 3)]
-        assert archive.list_instances(STUDY) == {"1.2.9": ["1.2.9.1"]}
+        assert listing_of(archive, STUDY).series == (SeriesAnswer("1.2.9", "CT", 3),)
+        assert instances_of(archive, STUDY) == {"1.2.9": ["1.2.9.1"]}
 
 
 @pytest.mark.parametrize(
@@ -183,13 +184,13 @@ def test_series_and_instances_are_listed() -> None:
     ],
 )
 def test_a_list_of_instances_with_a_hole_is_none(answer: bytes) -> None:
-    with scripted(answers(answer)) as hospital:
-        assert DicomWebArchive(hospital.peer()).list_instances(STUDY) is None
+    with scripted(answers(as_json([]), answer)) as hospital:
+        assert listing_of(DicomWebArchive(hospital.peer()), STUDY).instances is None
 
 
 def test_a_study_that_is_not_there_has_no_series() -> None:
     with scripted(answers(response(status="404 Not Found"))) as hospital:
-        assert DicomWebArchive(hospital.peer()).list_series(STUDY) == []
+        assert listing_of(DicomWebArchive(hospital.peer()), STUDY).series == ()
 
 
 def test_a_search_that_is_not_there_is_a_wrong_address_and_not_an_empty_answer() -> None:

@@ -19,6 +19,7 @@ from pydicom.uid import (
 )
 
 from folders import CHEST, HEAD, OTHER, STRANGER, WHO, dataset_of, image, save, study
+from listings import instances_of, listing_of
 from priorline.archives.base import FindSummary, RetrieveSummary, Timeouts
 from priorline.archives.folder import Folder, FolderArchive
 from priorline.archives.folder_reader import FolderReader
@@ -92,11 +93,11 @@ def test_a_further_number_counts_with_its_issuer(tmp_path: Path) -> None:
 def test_series_and_instances_are_listed_and_handed_over_byte_for_byte(tmp_path: Path) -> None:
     files = save(tmp_path, study(CHEST))
     archive = archive_of(tmp_path)
-    assert archive.list_instances(CHEST) == {
+    assert instances_of(archive, CHEST) == {
         f"{CHEST}.1": [f"{CHEST}.1.0", f"{CHEST}.1.1"],
         f"{CHEST}.2": [f"{CHEST}.2.2", f"{CHEST}.2.3"],
     }
-    assert [(one.series_uid, one.images, one.number) for one in archive.list_series(CHEST)] == [
+    assert [(one.series_uid, one.images, one.number) for one in listing_of(archive, CHEST).series] == [
         (f"{CHEST}.1", 2, 1),
         (f"{CHEST}.2", 2, 2),
     ]

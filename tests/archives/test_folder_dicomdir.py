@@ -15,6 +15,7 @@ from pydicom import dcmread
 from test_folder import PATIENT, archive_of, found, taken
 
 from folders import CHEST, HEAD, OTHER, STRANGER, dataset_of, dcmmkdir, image, save, study, write_disc
+from listings import instances_of, listing_of
 from priorline.archives import folder_reader
 from priorline.archives.folder_reader import FolderReader
 from priorline.domain.study import StudyAnswer
@@ -143,7 +144,7 @@ def test_a_file_that_is_missing_is_listed_and_said(disc: Path) -> None:
     files_of(disc)[f"{CHEST}.1.0"].unlink()
     archive = archive_of(disc)
     assert found(archive)[CHEST].images == 4
-    assert f"{CHEST}.1.0" in (archive.list_instances(CHEST) or {})[f"{CHEST}.1"]
+    assert f"{CHEST}.1.0" in instances_of(archive, CHEST)[f"{CHEST}.1"]
     received, summary = taken(archive, CHEST)
     assert (len(received), summary.failed) == (3, 1)
     assert summary.message == "Named by the DICOMDIR, but not there or not inside of the folder: 1 images."
@@ -166,7 +167,7 @@ def test_one_that_is_found_to_lie_is_not_believed(disc: Path, tag: str) -> None:
     dataset.save_as(file)
     archive = archive_of(disc)
     assert taken(archive, HEAD)[1].received == 2
-    assert archive.list_instances(dataset.StudyInstanceUID) is not None
+    assert listing_of(archive, dataset.StudyInstanceUID).instances is not None
     received, summary = taken(archive, CHEST)
     uids = [one.sop_instance_uid for one in received]
     assert {f"{CHEST}.1.1", f"{CHEST}.2.2", f"{CHEST}.2.3"} <= set(uids)
@@ -271,7 +272,7 @@ sys.addaudithook(hook)
 print("BEGIN", file=sys.stderr, flush=True)
 archive.find_studies(Patient(Identifier("PL-0042")), rows.extend, lambda: False)
 received = []
-archive.list_instances(rows[0].study_uid)
+archive.list_study(rows[0].study_uid, lambda _first: None, lambda: False)
 summary = archive.retrieve(rows[0].study_uid, None, (), whole(received.append), lambda: False)
 print("END", file=sys.stderr, flush=True)
 outside = [path for path in opened if path != root and not path.startswith(root + "/")]
@@ -308,7 +309,7 @@ def test_what_points_outside_is_counted_as_missing(tmp_path: Path) -> None:
         file.unlink()
     archive = archive_of(disc)
     received, summary = taken(archive, CHEST)
-    listed = archive.list_instances(CHEST) or {}
+    listed = instances_of(archive, CHEST)
     assert received == []
     assert summary.failed == sum(map(len, listed.values()))
     # Those whose file ID is none at all are not even records of an image.
@@ -376,7 +377,7 @@ def test_whatever_it_says_the_files_are_found_and_nothing_breaks(tmp_path: Path)
         os.utime(disc / "DICOMDIR", ns=(0, chance.randrange(1 << 60)))
         try:
             rows = found(archive)
-            uids = {uid for uids in (archive.list_instances(CHEST) or {}).values() for uid in uids}
+            uids = {uid for uids in instances_of(archive, CHEST).values() for uid in uids}
             lost += CHEST not in rows or not {f"{CHEST}.1.0", f"{CHEST}.1.1", f"{CHEST}.2.2"} <= uids
         except ArchiveError:
             refused += 1

@@ -15,6 +15,7 @@ import pytest
 from test_folder import NAME, PATIENT, archive_of, found, taken
 
 from folders import CHEST, HEAD, image, save, study, write_disc
+from listings import listing_of
 from priorline.archives import folder_files, folder_reader
 from priorline.archives.base import Timeouts
 from priorline.archives.folder import FolderArchive
@@ -29,8 +30,7 @@ CALLS: list[Callable[[FolderArchive], Any]] = [
     lambda archive: archive.echo(),
     found,
     lambda archive: archive.find_study(CHEST),
-    lambda archive: archive.list_series(CHEST),
-    lambda archive: archive.list_instances(CHEST),
+    lambda archive: listing_of(archive, CHEST),
     lambda archive: taken(archive, CHEST),
 ]
 LINUX = pytest.mark.skipif(os.name != "posix", reason="only on Linux")
@@ -114,7 +114,7 @@ def test_a_folder_inside_that_cannot_be_read_is_said_after_what_was_found(
     archive = archive_of(tmp_path)
     rows = rows_before(archive, ArchiveRefused, "1 folders that cannot be read")
     assert rows[CHEST].images is None
-    assert archive.list_instances(CHEST) is None
+    assert listing_of(archive, CHEST).instances is None
     with pytest.raises(ArchiveRefused):
         archive.find_study(HEAD)
 
@@ -137,8 +137,8 @@ def test_a_file_that_is_cut_in_its_head_leaves_nothing_certain(tmp_path: Path, s
     archive = archive_of(tmp_path)
     rows = rows_before(archive, ArchiveBroken, "1 files that cannot be read, so that nobody knows what they are of")
     # How many images there should be is not known, so no fetch is ever complete.
-    assert (rows[CHEST].images, archive.list_instances(CHEST)) == (None, None)
-    assert [one.images for one in archive.list_series(CHEST)] == [None, None]
+    assert (rows[CHEST].images, listing_of(archive, CHEST).instances) == (None, None)
+    assert [one.images for one in listing_of(archive, CHEST).series] == [None, None]
     received, summary = taken(archive, CHEST)
     assert len(received) == 3
     assert "1 files that cannot be read" in summary.message

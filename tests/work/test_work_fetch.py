@@ -14,15 +14,15 @@ import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
-from priorline.archives.base import FindSummary, RetrieveSummary
+from priorline.archives.base import ByName, FindSummary, RetrieveSummary
 from priorline.archives.incoming import Received, Receiver, take
 from priorline.audit.trail import AuditTrail
 from priorline.cache.keys import load_master_key
 from priorline.cache.store import Store
 from priorline.domain.fetch_order import Batch
 from priorline.domain.patient import Identifier, Patient
-from priorline.domain.study import FetchReport, FetchState, SeriesAnswer, StudyAnswer
-from priorline.errors import ArchiveBroken, ArchiveError, CacheFull, PriorlineError
+from priorline.domain.study import FetchReport, FetchState, FirstListed, SeriesAnswer, StudyAnswer, StudyListing
+from priorline.errors import ArchiveBroken, ArchiveError, ArchiveRefused, CacheFull, PriorlineError
 from priorline.work.fetch import Arrived, StudyFetch
 
 STUDY = "1.2.826.0.1.3680043.8.498.1"
@@ -89,8 +89,8 @@ class Script:
         return "North"
 
     @property
-    def connections(self) -> int:
-        return 1
+    def by_name(self) -> ByName | None:
+        return None
 
     @property
     def streams_studies(self) -> bool:
@@ -111,21 +111,16 @@ class Script:
     def find_study(self, study_uid: str) -> StudyAnswer | None:
         return ROW if study_uid == STUDY else None
 
-    def list_series(self, study_uid: str) -> list[SeriesAnswer]:
+    def list_study(
+        self, study_uid: str, on_first: Callable[[FirstListed], None], cancelled: Callable[[], bool]
+    ) -> StudyListing:
         if self.refuses:
             raise self.refuses
-        counts: dict[str, int] = {}
-        for number in range(self.knows):
-            counts[series_of(number)] = counts.get(series_of(number), 0) + 1
-        return [SeriesAnswer(uid, "MR", images=count) for uid, count in counts.items()]
-
-    def list_instances(self, study_uid: str) -> dict[str, list[str]] | None:
-        if not self.lists:
-            return None
         listed: dict[str, list[str]] = {}
         for number in range(self.knows):
             listed.setdefault(series_of(number), []).append(sop_uid(number))
-        return listed
+        series = tuple(SeriesAnswer(uid, "MR", images=len(uids)) for uid, uids in listed.items())
+        return StudyListing(series, listed if self.lists else None)
 
     def retrieve(
         self,
@@ -148,16 +143,6 @@ class Script:
             done += 1
             self.sent += 1
         return RetrieveSummary(done, self.failed, 0, 0, self.status, done)
-
-    def retrieve_listed(
-        self,
-        study_uid: str,
-        next_batch: Callable[[], Batch | None],
-        sop_classes: Collection[str],
-        receiver: Receiver,
-        cancelled: Callable[[], bool],
-    ) -> RetrieveSummary | None:
-        return None
 
 
 @dataclass
@@ -412,9 +397,11 @@ def test_a_stream_is_taken_before_the_list_is_there(bench: Bench, lists: bool) -
     first = threading.Event()
 
     class Slow(Script):
-        def list_series(self, study_uid: str) -> list[SeriesAnswer]:
+        def list_study(
+            self, study_uid: str, on_first: Callable[[FirstListed], None], cancelled: Callable[[], bool]
+        ) -> StudyListing:
             assert first.wait(30)
-            return super().list_series(study_uid)
+            return super().list_study(study_uid, on_first, cancelled)
 
     archive = Slow(streams=True, lists=lists)
     fetch = StudyFetch(archive, bench.store, TOLD, lambda _arrived: first.set())
@@ -455,3 +442,95 @@ def test_a_list_that_fails_leaves_what_the_stream_brought(bench: Bench) -> None:
     assert "does not tell" in report.message
     assert not bench.complete
     bench.assert_honest(report)
+
+
+# --- the first image, while the list is on its way
+
+
+@dataclass
+class Named(Script):
+    """An archive that goes by names; its list waits for what is done about its first row."""
+
+    first_faults: list[Exception] = field(default_factory=list)
+    names: list[tuple[str, ...]] = field(default_factory=list)
+    settled: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def by_name(self) -> ByName | None:
+        return self
+
+    @property
+    def connections(self) -> int:
+        return 2
+
+    def list_study(
+        self, study_uid: str, on_first: Callable[[FirstListed], None], cancelled: Callable[[], bool]
+    ) -> StudyListing:
+        on_first(FirstListed(series_of(0), sop_uid(0), ""))
+        assert self.settled.wait(30)
+        return super().list_study(study_uid, on_first, cancelled)
+
+    def retrieve_listed(
+        self,
+        study_uid: str,
+        next_batch: Callable[[], Batch | None],
+        sop_classes: Collection[str],
+        receiver: Receiver,
+        cancelled: Callable[[], bool],
+    ) -> RetrieveSummary | None:
+        done = 0
+        try:
+            while (batch := next_batch()) is not None:
+                self.names.append(batch.sop_uids)
+                if self.first_faults:
+                    raise self.first_faults.pop()
+                for received in (one for one in self.sends if one.sop_instance_uid in batch.sop_uids):
+                    take(receiver, received)
+                    done += 1
+        finally:
+            self.settled.set()
+        return RetrieveSummary(done, 0, 0, 0, 0, done)
+
+
+def test_the_first_image_comes_before_the_list_is_whole(bench: Bench) -> None:
+    archive = Named()
+    report = bench.fetch(archive)
+    assert archive.names[0] == (sop_uid(0),)
+    assert sorted(name for names in archive.names for name in names) == sorted(sop_uid(n) for n in range(IMAGES))
+    assert (report.state, report.expected, report.received) == (FetchState.COMPLETE, IMAGES, IMAGES)
+    assert bench.complete
+
+
+@pytest.mark.parametrize("fault", [ArchiveBroken("North broke off."), ArchiveRefused("North is too busy.")])
+def test_a_first_image_that_does_not_come_is_asked_for_again_with_the_others(bench: Bench, fault: Exception) -> None:
+    archive = Named(first_faults=[fault])
+    report = bench.fetch(archive)
+    assert sorted(name for names in archive.names[1:] for name in names) == sorted(sop_uid(n) for n in range(IMAGES))
+    assert (report.state, report.message) == (FetchState.COMPLETE, "")
+
+
+def test_a_full_disk_at_the_first_image_ends_the_fetch_with_its_reason(bench: Bench) -> None:
+    archive = Named(first_faults=[CacheFull("The disk is full; make room.")])
+    report = bench.fetch(archive)
+    assert (report.state, report.message) == (FetchState.FAILED, "The disk is full; make room.")
+    assert archive.names == [(sop_uid(0),)]
+
+
+def test_nothing_is_fetched_first_of_another_series_or_where_something_is_here(bench: Bench) -> None:
+    other, again = Named(), Named()
+    other.settled.set()
+    bench.fetch(other, series_of(IMAGES - 1))
+    again.settled.set()
+    bench.fetch(again)
+    for archive in (other, again):
+        assert (sop_uid(0),) not in archive.names
+    assert bench.complete
+
+
+def test_a_fetch_that_is_stopped_while_it_lists_says_so(bench: Bench) -> None:
+    archive = Named()
+    archive.settled.set()
+    report = bench.fetch(archive, cancelled=lambda: bool(archive.names))
+    assert report.state is FetchState.PARTIAL
+    assert report.message == "Stopped."
+    assert not bench.complete

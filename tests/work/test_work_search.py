@@ -14,7 +14,7 @@ from priorline.archives.incoming import Receiver
 from priorline.audit.trail import AuditTrail
 from priorline.config import HospitalSettings
 from priorline.domain.patient import Identifier, Patient
-from priorline.domain.study import HospitalReport, HospitalState, SeriesAnswer, StudyAnswer
+from priorline.domain.study import FirstListed, HospitalReport, HospitalState, StudyAnswer, StudyListing
 from priorline.errors import (
     ArchiveBroken,
     ArchiveRefused,
@@ -70,11 +70,10 @@ class Scripted:
         if self.fault is not None:
             raise self.fault
 
-    def list_series(self, study_uid: str) -> list[SeriesAnswer]:
-        return []
-
-    def list_instances(self, study_uid: str) -> dict[str, list[str]] | None:
-        return None
+    def list_study(
+        self, study_uid: str, on_first: Callable[[FirstListed], None], cancelled: Callable[[], bool]
+    ) -> StudyListing:
+        return StudyListing()
 
     def retrieve(
         self,

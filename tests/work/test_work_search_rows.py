@@ -14,7 +14,7 @@ from priorline.archives.incoming import Receiver
 from priorline.audit.trail import AuditTrail
 from priorline.config import HospitalSettings
 from priorline.domain.patient import Identifier, Patient
-from priorline.domain.study import HospitalReport, HospitalState, SeriesAnswer, StudyAnswer
+from priorline.domain.study import FirstListed, HospitalReport, HospitalState, StudyAnswer, StudyListing
 from priorline.domain.timeline import Timeline
 from priorline.regions import load_region_table
 from priorline.work.hospitals import Hospital
@@ -55,11 +55,10 @@ class Answering:
     def find_study(self, study_uid: str) -> StudyAnswer | None:
         return None
 
-    def list_series(self, study_uid: str) -> list[SeriesAnswer]:
-        return []
-
-    def list_instances(self, study_uid: str) -> dict[str, list[str]] | None:
-        return None
+    def list_study(
+        self, study_uid: str, on_first: Callable[[FirstListed], None], cancelled: Callable[[], bool]
+    ) -> StudyListing:
+        return StudyListing()
 
     def retrieve(
         self,

@@ -9,7 +9,7 @@ from priorline.archives.incoming import Announced, Receiver
 from priorline.archives.tls import ClientContext
 from priorline.domain.fetch_order import Batch
 from priorline.domain.patient import Patient
-from priorline.domain.study import SeriesAnswer, StudyAnswer
+from priorline.domain.study import FirstListed, StudyAnswer, StudyListing
 from priorline.errors import NotDicom
 
 # A UUID-derived root (PS3.5 B.2) needs no registration.
@@ -106,10 +106,6 @@ class RetrieveSummary:
     message: str = ""
 
 
-Listed = dict[str, list[str]]
-"""SOP Instance UIDs by Series Instance UID, each series in the order of its instance numbers as far as told."""
-
-
 class Archive(Protocol):
     """A source of studies; every method blocks, and raises ArchiveError when the archive cannot or will not."""
 
@@ -118,8 +114,8 @@ class Archive(Protocol):
         """The hospital as the user sees it."""
 
     @property
-    def connections(self) -> int:
-        """How many of its retrievals may run at once."""
+    def by_name(self) -> "ByName | None":
+        """How it is asked for instances by their names; None where it hands over whole studies or series only."""
 
     @property
     def streams_studies(self) -> bool:
@@ -149,11 +145,13 @@ class Archive(Protocol):
     def find_study(self, study_uid: str) -> StudyAnswer | None:
         """Look up one study, None where the archive does not have it."""
 
-    def list_series(self, study_uid: str) -> list[SeriesAnswer]:
-        """List the series of a study."""
+    def list_study(
+        self, study_uid: str, on_first: Callable[[FirstListed], None], cancelled: Callable[[], bool]
+    ) -> StudyListing:
+        """List what a study consists of; an empty listing where it is cancelled.
 
-    def list_instances(self, study_uid: str) -> Listed | None:
-        """The instances of a study, None where the archive does not tell."""
+        Where instances can be asked for by name, `on_first` is called with one of them, once, as soon as it is known.
+        """
 
     def retrieve(
         self,
@@ -168,6 +166,14 @@ class Archive(Protocol):
         What the receiver raises ends the retrieval at once and is raised here. An empty `sop_classes` means unknown.
         """
 
+
+class ByName(Protocol):
+    """An archive that hands over instances by their names, a few at a time."""
+
+    @property
+    def connections(self) -> int:
+        """How many retrievals may run at once."""
+
     def retrieve_listed(
         self,
         study_uid: str,
@@ -178,8 +184,8 @@ class Archive(Protocol):
     ) -> RetrieveSummary | None:
         """Fetch instances by name on one connection, batch after batch, until there is none.
 
-        May run several times at once, in several threads. None where the archive cannot be asked so, with at most one
-        batch taken and nothing received. Raises as `retrieve`.
+        May run several times at once, in several threads. None where the archive turns out not to go by names.
+        Raises as `Archive.retrieve`.
         """
 
 

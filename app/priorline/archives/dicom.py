@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Collection
 
-from priorline.archives import dicom_complete, dicom_find, dicom_get, dicom_move, dicom_session
-from priorline.archives.base import DicomPeer, FindSummary, Listed, RetrieveSummary
+from priorline.archives import dicom_complete, dicom_find, dicom_get, dicom_list, dicom_move, dicom_session
+from priorline.archives.base import DicomPeer, FindSummary, RetrieveSummary
 from priorline.archives.dicom_session import NotOffered
 from priorline.archives.incoming import Receiver
 from priorline.archives.storage_scp import StorageScp
 from priorline.domain.fetch_order import Batch
 from priorline.domain.patient import Patient
-from priorline.domain.study import SeriesAnswer, StudyAnswer
+from priorline.domain.study import FirstListed, StudyAnswer, StudyListing
 
 
 class DicomArchive:
@@ -28,6 +28,11 @@ class DicomArchive:
     def name(self) -> str:
         """The hospital as the user sees it."""
         return self.peer.name
+
+    @property
+    def by_name(self) -> "DicomArchive | None":
+        """Itself, until it turns out that the hospital sends by C-MOVE only, or not by name."""
+        return self if self._by_name and not self._by_move else None
 
     @property
     def connections(self) -> int:
@@ -72,13 +77,11 @@ class DicomArchive:
         answer = dicom_find.find_study(self.peer, study_uid)
         return answer and next(iter(dicom_complete.completed(self.peer, [answer])), answer)
 
-    def list_series(self, study_uid: str) -> list[SeriesAnswer]:
-        """C-FIND at SERIES level."""
-        return dicom_find.list_series(self.peer, study_uid)
-
-    def list_instances(self, study_uid: str) -> Listed | None:
-        """C-FIND at IMAGE level, series by series; None where the archive does not answer that."""
-        return dicom_find.list_instances(self.peer, study_uid)
+    def list_study(
+        self, study_uid: str, on_first: Callable[[FirstListed], None], cancelled: Callable[[], bool]
+    ) -> StudyListing:
+        """C-FIND at SERIES level, and at IMAGE level series by series."""
+        return dicom_list.list_study(self.peer, study_uid, on_first, cancelled)
 
     def retrieve(
         self,
@@ -111,12 +114,7 @@ class DicomArchive:
         receiver: Receiver,
         cancelled: Callable[[], bool],
     ) -> RetrieveSummary | None:
-        """C-GETs of instances on one association; None where the hospital sends by C-MOVE only, or not by name.
-
-        What it does not do is not asked again.
-        """
-        if self._by_move or not self._by_name:
-            return None
+        """C-GETs of instances on one association; None where the hospital does not go by names."""
         summary = dicom_get.retrieve_listed(self.peer, study_uid, next_batch, sop_classes, receiver, cancelled)
         self._by_name = summary is not None
         return summary

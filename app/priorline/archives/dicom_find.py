@@ -10,7 +10,7 @@ from pynetdicom.dimse_primitives import C_FIND
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
 
-from priorline.archives.base import DicomPeer, FindSummary, Listed
+from priorline.archives.base import DicomPeer, FindSummary
 from priorline.archives.dicom_messages import encoded, request
 from priorline.archives.dicom_session import (
     CANCELLED,
@@ -20,12 +20,12 @@ from priorline.archives.dicom_session import (
     associate,
     refused_status,
 )
-from priorline.archives.translate import Row, read_row, series_answer, study_answer
+from priorline.archives.translate import Row, read_row, study_answer
 from priorline.archives.upper_layer import Proposal
 from priorline.archives.watch import Fault
 from priorline.domain.patient import Identifier, Patient
-from priorline.domain.study import SeriesAnswer, StudyAnswer, is_uid
-from priorline.errors import ArchiveBroken, ArchiveRefused, UsageError
+from priorline.domain.study import StudyAnswer, is_uid
+from priorline.errors import ArchiveBroken, UsageError
 
 MODEL = str(StudyRootQueryRetrieveInformationModelFind)
 SYNTAXES = ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"]
@@ -40,9 +40,6 @@ ITEM_KEYS = {
     "OtherPatientIDsSequence": ("PatientID", "IssuerOfPatientID"),
     "ProcedureCodeSequence": ("CodeValue", "CodingSchemeDesignator", "CodeMeaning"),
 }
-SERIES_KEYS = tuple(
-    "SeriesInstanceUID Modality SeriesNumber SeriesDescription NumberOfSeriesRelatedInstances".split()
-)
 
 
 @dataclass
@@ -106,72 +103,6 @@ def find_study(peer: DicomPeer, study_uid: str) -> StudyAnswer | None:
         rows = rows_of(session, Tally(), "STUDY", STUDY_KEYS, StudyInstanceUID=asked)
         answers = [study_answer(row, peer.name, peer.patient_id_issuer) for row in rows]
     return next((answer for answer in answers if answer and answer.study_uid == study_uid), None)
-
-
-def list_series(peer: DicomPeer, study_uid: str) -> list[SeriesAnswer]:
-    """The series of a study; each carries the SOP classes of the whole study, as series do not tell theirs."""
-    uid_key(study_uid)
-    with associate(peer, PROPOSAL) as session:
-        return _series(session, study_uid, _classes_in_study(session, study_uid))
-
-
-def study_classes(peer: DicomPeer, study_uid: str, cancelled: Callable[[], bool]) -> tuple[str, ...]:
-    """The SOP classes in a study, asked of its instances where the study level does not tell; maybe none."""
-    uid_key(study_uid)
-    with associate(peer, PROPOSAL, cancelled) as session:
-        told = _classes_in_study(session, study_uid)
-        if told:
-            return told
-        found: set[str] = set()
-        for series in _series(session, study_uid, ()):
-            rows = _images(session, study_uid, series.series_uid, "SOPClassUID")
-            found |= {row.uid("SOPClassUID") for row in rows} - {""}
-    return tuple(sorted(found))
-
-
-def _classes_in_study(session: Session, study_uid: str) -> tuple[str, ...]:
-    found = rows_of(session, Tally(), "STUDY", ("SOPClassesInStudy",), StudyInstanceUID=study_uid)
-    rows = [row for row in found if row.uid("StudyInstanceUID") == study_uid]
-    return tuple(sorted({uid for row in rows for uid in row.uids("SOPClassesInStudy")}))
-
-
-def list_instances(peer: DicomPeer, study_uid: str) -> Listed | None:
-    """The instances of a study, from IMAGE level; None where the archive does not answer at that level."""
-    uid_key(study_uid)
-    with associate(peer, PROPOSAL) as session:
-        listed: Listed = {}
-        for series in _series(session, study_uid, ()):
-            rows = _images(session, study_uid, series.series_uid, "InstanceNumber")
-            found = in_order((row.number("InstanceNumber"), row.uid("SOPInstanceUID")) for row in rows)
-            if not found:
-                return None
-            listed[series.series_uid] = found
-    return listed
-
-
-def in_order(told: Iterable[tuple[int | None, str]]) -> list[str]:
-    """SOP Instance UIDs by instance number, each once; those without a number, as told, at the end."""
-    numbers = {uid: number for number, uid in told if uid}
-    return sorted(numbers, key=lambda uid: (numbers[uid] is None, numbers[uid] or 0))
-
-
-def _series(session: Session, study_uid: str, classes: tuple[str, ...]) -> list[SeriesAnswer]:
-    found: dict[str, SeriesAnswer] = {}
-    for row in rows_of(session, Tally(), "SERIES", SERIES_KEYS, StudyInstanceUID=study_uid):
-        answer = series_answer(row, classes)
-        if answer and row.uid("StudyInstanceUID") in ("", study_uid):
-            found.setdefault(answer.series_uid, answer)
-    return list(found.values())
-
-
-def _images(session: Session, study_uid: str, series_uid: str, keyword: str) -> list[Row]:
-    """What the instances of a series tell of themselves; nothing where IMAGE level is refused."""
-    returned, asked = ("SOPInstanceUID", keyword), {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid}
-    try:
-        rows = list(rows_of(session, Tally(), "IMAGE", returned, bounded=False, **asked))
-    except ArchiveRefused:
-        return []
-    return [row for row in rows if row.uid("SeriesInstanceUID") in ("", series_uid)]
 
 
 def rows_of(

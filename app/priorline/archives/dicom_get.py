@@ -10,7 +10,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet  # type: ignore[attr-defined]
 
 from priorline.archives.base import DicomPeer, RetrieveSummary
-from priorline.archives.dicom_find import SYNTAXES, study_classes, uid_key
+from priorline.archives.dicom_find import SYNTAXES, uid_key
 from priorline.archives.dicom_messages import encoded, request
 from priorline.archives.dicom_session import (
     CANCELLED,
@@ -89,7 +89,7 @@ def retrieve(
     identifier = retrieve_identifier(study_uid, series_uid)
     counts = _Counts()
     try:
-        classes = _classes(sop_classes or study_classes(peer, study_uid, cancelled))
+        classes = _classes(sop_classes)
         with associate(peer, Proposal(_contexts(classes), storage=classes), cancelled) as session:
             status = _Exchange(session, counts, receiver).run(identifier)
             if status not in (0, CANCELLED) and status >> 12 != 0xB:
@@ -110,11 +110,11 @@ def retrieve_listed(
     """Fetch instances by their UIDs (PS3.4 C.4.3.1.3.1, IMAGE level), batch after batch on one association.
 
     A batch that the peer refuses ends in its status, as others may not be. None where it offers no C-GET, or answers
-    the first batch with nothing.
+    a first batch of several with nothing; one alone may be what it cannot send.
     """
     total, status = _Counts(), 0
     try:
-        classes = _classes(sop_classes or study_classes(peer, study_uid, cancelled))
+        classes = _classes(sop_classes)
         with associate(peer, Proposal(_contexts(classes), storage=classes), cancelled) as session:
             session.context(MODEL)
             while (batch := next_batch()) is not None:
@@ -122,7 +122,7 @@ def retrieve_listed(
                 identifier = retrieve_identifier(study_uid, batch.series_uid, batch.sop_uids)
                 status = _Exchange(session, counts, receiver).run(identifier) or status
                 total.add(counts)
-                if not total.received:
+                if not total.received and len(batch.sop_uids) > 1:
                     return None
     except NotOffered:
         return None

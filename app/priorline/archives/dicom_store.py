@@ -8,7 +8,7 @@ from pydicom.uid import UID
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 
-from priorline.archives import dicom_find
+from priorline.archives import dicom_list
 from priorline.archives.base import DicomPeer
 from priorline.archives.dicom_get import COMMON_SOP_CLASSES, UNCOMPRESSED
 from priorline.archives.dicom_messages import store_request
@@ -58,7 +58,7 @@ class DicomStorage:
     def held(self, study_uid: str) -> set[str]:
         """SOP Instance UIDs of what is there of a study, none where the node cannot be asked. Raises ArchiveError."""
         try:
-            listed = dicom_find.list_instances(self.peer, study_uid)
+            listed = dicom_list.list_study(self.peer, study_uid).instances
         except NotOffered:
             return set()
         return set().union(*(listed or {}).values())

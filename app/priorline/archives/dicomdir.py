@@ -193,7 +193,7 @@ def _described(above: _Above, hospital: str, issuer: str) -> tuple[StudyAnswer, 
     if above.patient is None or above.study is None or above.series is None:
         return None
     study = study_answer(above.study, hospital, issuer)
-    series = series_answer(above.series, ())
+    series = series_answer(above.series)
     if study is None or series is None:
         return None
     patient = patient_of(above.patient, issuer)

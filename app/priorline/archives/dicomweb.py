@@ -3,12 +3,11 @@
 from collections.abc import Callable, Collection
 
 from priorline.archives import dicom_complete, dicomweb_retrieve, dicomweb_search
-from priorline.archives.base import FindSummary, Listed, RetrieveSummary
+from priorline.archives.base import FindSummary, RetrieveSummary
 from priorline.archives.dicomweb_peer import DicomWebPeer
 from priorline.archives.incoming import Receiver
-from priorline.domain.fetch_order import Batch
 from priorline.domain.patient import Patient
-from priorline.domain.study import SeriesAnswer, StudyAnswer
+from priorline.domain.study import FirstListed, StudyAnswer, StudyListing
 
 
 class DicomWebArchive:
@@ -23,9 +22,9 @@ class DicomWebArchive:
         return self.peer.name
 
     @property
-    def connections(self) -> int:
-        """One: a study is one stream."""
-        return 1
+    def by_name(self) -> None:
+        """Not done: a study or series is one stream, in which nothing waits for an answer of ours."""
+        return None
 
     @property
     def streams_studies(self) -> bool:
@@ -65,13 +64,11 @@ class DicomWebArchive:
         answer = dicomweb_search.find_study(self.peer, study_uid)
         return answer and next(iter(dicomweb_search.completed(self.peer, [answer])), answer)
 
-    def list_series(self, study_uid: str) -> list[SeriesAnswer]:
-        """QIDO-RS for the series of a study."""
-        return dicomweb_search.list_series(self.peer, study_uid)
-
-    def list_instances(self, study_uid: str) -> Listed | None:
-        """QIDO-RS for the instances of a study; None where the archive does not answer that."""
-        return dicomweb_search.list_instances(self.peer, study_uid)
+    def list_study(
+        self, study_uid: str, on_first: Callable[[FirstListed], None], cancelled: Callable[[], bool]
+    ) -> StudyListing:
+        """QIDO-RS for the series of a study and for its instances."""
+        return dicomweb_search.list_study(self.peer, study_uid, cancelled)
 
     def retrieve(
         self,
@@ -83,14 +80,3 @@ class DicomWebArchive:
     ) -> RetrieveSummary:
         """WADO-RS of a study or a series, as it is stored; `sop_classes` are not negotiated here."""
         return dicomweb_retrieve.retrieve(self.peer, study_uid, series_uid, receiver, cancelled)
-
-    def retrieve_listed(
-        self,
-        study_uid: str,
-        next_batch: Callable[[], Batch | None],
-        sop_classes: Collection[str],
-        receiver: Receiver,
-        cancelled: Callable[[], bool],
-    ) -> RetrieveSummary | None:
-        """Not used: a study or series is one stream, in which nothing waits for an answer of ours."""
-        return None

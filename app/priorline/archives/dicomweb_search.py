@@ -8,16 +8,15 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from priorline.archives import dicom_complete
-from priorline.archives.base import FindSummary, Listed
+from priorline.archives.base import FindSummary
 from priorline.archives.dicom_find import (
-    SERIES_KEYS,
     STUDY_KEYS,
     Tally,
     exact_key,
-    in_order,
     is_of_number,
     uid_key,
 )
+from priorline.archives.dicom_list import SERIES_KEYS, in_order
 from priorline.archives.dicomweb_connection import Cancelled
 from priorline.archives.dicomweb_http import Answer, NotThere, ask
 from priorline.archives.dicomweb_peer import DicomWebPeer
@@ -25,7 +24,7 @@ from priorline.archives.dicomweb_rows import JsonRow, TooMuch, read_rows
 from priorline.archives.translate import series_answer, study_answer
 from priorline.archives.watch import Fault, Watch
 from priorline.domain.patient import Patient
-from priorline.domain.study import SeriesAnswer, StudyAnswer
+from priorline.domain.study import SeriesAnswer, StudyAnswer, StudyListing
 from priorline.errors import ArchiveBroken, ArchiveError, ArchiveRefused
 
 ACCEPT = "application/dicom+json"
@@ -113,27 +112,38 @@ def find_study(peer: DicomWebPeer, study_uid: str) -> StudyAnswer | None:
     return next((answer for answer in answers if answer and answer.study_uid == study_uid), None)
 
 
-def list_series(peer: DicomWebPeer, study_uid: str) -> list[SeriesAnswer]:
-    """The series of a study, none where the archive does not have it."""
+def list_study(peer: DicomWebPeer, study_uid: str, cancelled: Callable[[], bool] = lambda: False) -> StudyListing:
+    """The series and instances of a study; empty where the archive does not have it, or where it is cancelled."""
     try:
-        rows = _all_rows(peer, Question(_path(study_uid, "series"), SERIES_KEYS))
+        series, classes = _series(peer, study_uid, cancelled), set[str]()
+        return StudyListing(series, _instances(peer, study_uid, classes, cancelled), frozenset(classes - {""}))
+    except Cancelled:
+        return StudyListing()
+
+
+def _series(peer: DicomWebPeer, study_uid: str, cancelled: Callable[[], bool]) -> tuple[SeriesAnswer, ...]:
+    try:
+        rows = _all_rows(peer, Question(_path(study_uid, "series"), SERIES_KEYS), cancelled)
     except NotThere:
-        return []
+        return ()
     ours = (row for row in rows if row.uid("StudyInstanceUID") in ("", study_uid))
-    found = {answer.series_uid: answer for row in ours if (answer := series_answer(row, ()))}
-    return list(found.values())
+    found = {answer.series_uid: answer for row in ours if (answer := series_answer(row))}
+    return tuple(found.values())
 
 
-def list_instances(peer: DicomWebPeer, study_uid: str) -> Listed | None:
-    """The instances of a study; None where the archive gives no list, or one with a hole in it."""
-    tally, watch = Tally(), _watch(peer, lambda: False)
+def _instances(
+    peer: DicomWebPeer, study_uid: str, classes: set[str], cancelled: Callable[[], bool]
+) -> dict[str, list[str]] | None:
+    """None where the archive gives no list, or one with a hole in it; what it tells of SOP classes is added."""
+    tally, watch = Tally(), _watch(peer, cancelled)
     told: dict[str, list[tuple[int | None, str]]] = {}
-    fields = ("SeriesInstanceUID", "SOPInstanceUID", "InstanceNumber")
+    fields = ("SeriesInstanceUID", "SOPInstanceUID", "InstanceNumber", "SOPClassUID")
     question = Question(_path(study_uid, "instances"), fields, most=INSTANCES_MAX)
     try:
         for page in _pages(peer, watch, tally, question):
             for row in page:
                 told.setdefault(row.uid(fields[0]), []).append((row.number(fields[2]), row.uid(fields[1])))
+                classes.add(row.uid(fields[3]))
     except ArchiveRefused:
         return None
     has_hole = tally.dropped or tally.cut or "" in told or any(not uid for pairs in told.values() for _, uid in pairs)
@@ -150,8 +160,8 @@ def _watch(peer: DicomWebPeer, cancelled: Callable[[], bool]) -> Watch:
     return watch
 
 
-def _all_rows(peer: DicomWebPeer, question: Question) -> list[JsonRow]:
-    pages = _pages(peer, _watch(peer, lambda: False), Tally(), question)
+def _all_rows(peer: DicomWebPeer, question: Question, cancelled: Callable[[], bool] = lambda: False) -> list[JsonRow]:
+    pages = _pages(peer, _watch(peer, cancelled), Tally(), question)
     return [row for page in pages for row in page]
 
 

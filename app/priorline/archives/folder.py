@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from priorline.archives.base import FindSummary, Listed, RetrieveSummary, Timeouts
+from priorline.archives.base import FindSummary, RetrieveSummary, Timeouts
 from priorline.archives.dicom_find import exact_key, is_of_number, uid_key
 from priorline.archives.folder_files import probe
 from priorline.archives.folder_index import Index
@@ -14,9 +14,8 @@ from priorline.archives.folder_reader import FolderReader
 from priorline.archives.folder_retrieve import HandOver, read_all
 from priorline.archives.folder_watch import FolderWatch
 from priorline.archives.incoming import Receiver
-from priorline.domain.fetch_order import Batch
 from priorline.domain.patient import Patient
-from priorline.domain.study import SeriesAnswer, StudyAnswer
+from priorline.domain.study import FirstListed, StudyAnswer, StudyListing
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +51,9 @@ class FolderArchive:
         return self.folder.name
 
     @property
-    def connections(self) -> int:
-        """One: it is a single drive."""
-        return 1
+    def by_name(self) -> None:
+        """Not done: a disc is read fastest file by file."""
+        return None
 
     @property
     def streams_studies(self) -> bool:
@@ -114,17 +113,16 @@ class FolderArchive:
         """Look up one study; None only where all of the folder was read."""
         return next(iter(self._index_with(study_uid).rows(study_uid)), None)
 
-    def list_series(self, study_uid: str) -> list[SeriesAnswer]:
-        """The series of a study, by DICOMDIR and files together."""
-        return self._index_with(study_uid).series(study_uid)
-
-    def list_instances(self, study_uid: str) -> Listed | None:
-        """SOP Instance UIDs by series, also those whose files are missing; None where there may be more of them."""
-        listed: Listed = {}
+    def list_study(
+        self, study_uid: str, on_first: Callable[[FirstListed], None], cancelled: Callable[[], bool]
+    ) -> StudyListing:
+        """By DICOMDIR and files together, also those that are missing; no instances where there may be more."""
         index = self._index_with(study_uid)
+        listed: dict[str, list[str]] = {}
         for one in () if index.problem else index.instances(study_uid):
             listed.setdefault(one.series.series_uid, []).append(one.sop_uid)
-        return listed or None
+        classes = frozenset(one.sop_class for one in index.instances(study_uid))
+        return StudyListing(tuple(index.series(study_uid)), listed or None, classes)
 
     def retrieve(
         self,
@@ -142,17 +140,6 @@ class FolderArchive:
             summary = HandOver(receiver).run(arriving, cancelled)
         told = (summary.message, str(index.problem or ""))
         return replace(summary, message=" ".join(filter(None, told)))
-
-    def retrieve_listed(
-        self,
-        study_uid: str,
-        next_batch: Callable[[], Batch | None],
-        sop_classes: Collection[str],
-        receiver: Receiver,
-        cancelled: Callable[[], bool],
-    ) -> RetrieveSummary | None:
-        """Not used: a disc is read fastest file by file."""
-        return None
 
     def _index_with(self, study_uid: str) -> Index:
         """The whole index; raises ArchiveError where the study is not in it and there may be more."""

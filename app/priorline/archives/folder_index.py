@@ -71,8 +71,7 @@ class Index:
         )
 
     def _series(self, part: list[Instance]) -> SeriesAnswer:
-        classes = tuple(sorted({one.sop_class for one in part}))
-        return replace(part[0].series, images=self._count(part), sop_classes=classes)
+        return replace(part[0].series, images=self._count(part))
 
     def _count(self, part: list[Instance]) -> int | None:
         return None if self.problem else len({one.sop_uid for one in part})

@@ -144,7 +144,7 @@ class FolderReader:
         """The instance in a file; None where it is no patient's."""
         row = head.row
         study = study_answer(row, self._name, self._issuer)
-        series = series_answer(row, ())
+        series = series_answer(row)
         sop_uid = row.uid("SOPInstanceUID") or head.meta.uid("MediaStorageSOPInstanceUID")
         sop_class = row.uid("SOPClassUID") or head.meta.uid("MediaStorageSOPClassUID")
         if study is None or series is None or not sop_uid or not sop_class:

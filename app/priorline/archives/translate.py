@@ -217,7 +217,7 @@ def _procedure_codes(row: Row) -> tuple[ProcedureCode, ...]:
     return tuple(dict.fromkeys(one for one in found if one.value and one.scheme))
 
 
-def series_answer(row: Row, sop_classes: tuple[str, ...]) -> SeriesAnswer | None:
+def series_answer(row: Row) -> SeriesAnswer | None:
     """A series from a row at SERIES level (PS3.4 C.6.2.1), None without a usable Series Instance UID."""
     uid = row.uid("SeriesInstanceUID")
     if not uid:
@@ -228,5 +228,4 @@ def series_answer(row: Row, sop_classes: tuple[str, ...]) -> SeriesAnswer | None
         number=row.number("SeriesNumber"),
         description=row.text("SeriesDescription"),
         images=row.number("NumberOfSeriesRelatedInstances"),
-        sop_classes=sop_classes,
     )

@@ -1,6 +1,6 @@
 """Studies as hospitals answer them, and the states a hospital can be in."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, time
 from enum import StrEnum
@@ -95,14 +95,36 @@ class StudyAnswer:
 
 @dataclass(frozen=True, slots=True)
 class SeriesAnswer:
-    """One series of a study as a hospital lists it; `sop_classes` decides what is negotiated for retrieval."""
+    """One series of a study as a hospital lists it."""
 
     series_uid: str
     modality: str = ""
     number: int | None = None
     description: str = ""
     images: int | None = None
-    sop_classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FirstListed:
+    """One instance of a study that a hospital has begun to list; the SOP class is empty where it does not tell."""
+
+    series_uid: str
+    sop_uid: str
+    sop_class: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyListing:
+    """What a study consists of, as a hospital lists it.
+
+    `instances` has SOP Instance UIDs by Series Instance UID, each series in the order of its instance numbers as far
+    as told; None where the hospital does not list them, or leaves some out. `sop_classes` decide what is negotiated
+    for retrieval; there are none where it does not tell.
+    """
+
+    series: tuple[SeriesAnswer, ...] = ()
+    instances: Mapping[str, list[str]] | None = None
+    sop_classes: frozenset[str] = frozenset()
 
 
 def in_fetch_order(answers: Iterable[StudyAnswer], departments: Collection[str]) -> tuple[StudyAnswer, ...]:

@@ -14,7 +14,7 @@ from priorline.audit.trail import AuditEvent, AuditTrail
 from priorline.cache.model import Added, AddOutcome, StoredInstance
 from priorline.cache.spool import Spool
 from priorline.cache.store import Store
-from priorline.domain.study import FetchReport, FetchState, StudyAnswer
+from priorline.domain.study import FetchReport, FetchState, StudyAnswer, StudyListing
 from priorline.errors import EnvironmentFault, ImageError
 from priorline.imaging.instance import InstanceHeader
 from priorline.imaging.read import read_header
@@ -139,33 +139,41 @@ class StudyFetch:
 
     def _ask(self, series_uid: str, here: set[str]) -> Wanted:
         """Retrieve what of the hospital's list is not `here`."""
-        self._wanted = wanted = Wanted(self._archive, self._study, series_uid)
+        told = self._study.images or 0
+        self._to_begin, self._progress.expected = told, 0 if series_uid else told
+        with self._retrieval.scout:
+            wanted = self._note_listed(self._retrieval.listing(series_uid, here), series_uid)
+            self._progress.already = len(here if wanted.uids is None else here & wanted.uids)
+            self._correct(told, wanted.study_count)
+            if here:
+                self._begin()
+            self._retrieve(lambda: self._retrieval.run(wanted, here))
+        return wanted
+
+    def _note_listed(self, listing: StudyListing, series_uid: str) -> Wanted:
+        self._wanted = wanted = Wanted(listing, self._study, series_uid)
         self._progress.expected = wanted.count
-        self._progress.already = len(here if wanted.uids is None else here & wanted.uids)
-        self._to_begin = wanted.study_count
-        if here:
-            self._begin()
-        self._retrieve(lambda: self._retrieval.run(wanted, here))
         return wanted
 
     def _stream(self, told: int) -> Wanted:
         """Retrieve the whole study, of which `told` images are said to be, while the hospital lists them."""
         self._progress.expected = self._to_begin = told
         with ThreadPoolExecutor(1, thread_name_prefix="list") as lister:
-            listing = lister.submit(Wanted, self._archive, self._study, "")
+            listing = lister.submit(self._retrieval.listing, "", set())
             try:
                 self._retrieve(self._retrieval.stream)
             finally:
-                self._wanted = wanted = listing.result()
-                self._progress.expected = wanted.count
+                wanted = self._note_listed(listing.result(), "")
                 self._correct(told, wanted.study_count)
         return wanted
 
     def _correct(self, told: int, count: int) -> None:
         """The hospital's list counts, where it says another number than was begun with."""
-        if self._to_begin is not None:
-            self._to_begin = count
-        elif count != told:
+        with self._lock:
+            if self._to_begin is not None:
+                self._to_begin = count
+                return
+        if count != told:
             self._store.expect(self._study, count)
 
     def _retrieve(self, act: Callable[[], None]) -> None:

@@ -1,14 +1,17 @@
 """Asks one hospital for what is missing of a study: by name on several connections where it can, else as a whole."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from priorline.archives.base import Archive, RetrieveSummary
 from priorline.archives.incoming import Receiver
 from priorline.domain.fetch_order import BATCH, Batch, FetchOrder
+from priorline.domain.study import FirstListed, StudyListing
 from priorline.errors import ArchiveBroken, ArchiveError
 from priorline.work.finishing import Finishing
+from priorline.work.scout import Scout
 from priorline.work.wanted import Wanted
 
 NOTHING = RetrieveSummary(0, 0, 0, 0, 0)
@@ -20,7 +23,7 @@ class Retrieval:
     """One study from one archive.
 
     `arrived` has the SOP Instance UIDs that are here now, `came` those under which anything was sent, fit or not;
-    both grow while it runs.
+    both grow while it runs. What of it may use `scout` is to be done in a `with` of that.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class Retrieval:
         self._archive, self._study_uid, self._receiver = archive, study_uid, receiver
         self._arrived, self._came, self._cancelled = arrived, came, cancelled
         self._order: FetchOrder | None = None
+        self.scout = Scout(self._fetch_first)
         self._over = False
         self._noting = threading.Lock()
         self._problem: ArchiveError | None = None
@@ -51,11 +55,29 @@ class Retrieval:
         """Retrieve the whole study before anybody knows what is to be in it."""
         self._run_stream(None)
 
+    def listing(self, series_uid: str, here: set[str]) -> StudyListing:
+        """What the hospital lists of the study; meanwhile its first image comes, where nothing is `here` yet."""
+
+        def on_first(first: FirstListed) -> None:
+            by_name = self._archive.by_name
+            if by_name and by_name.connections > 1 and not here and series_uid in ("", first.series_uid):
+                self.scout(first)
+
+        listed = self._archive.list_study(self._study_uid, on_first, self._is_over)
+        if self._over:
+            self.scout.wait()
+        return listed
+
     def run(self, wanted: Wanted, here: set[str]) -> None:
         """Retrieve what is not `here`; raises what ended it where that left something out."""
-        self._order = wanted.order(here)
-        if self._order is not None and len(self._order):
+        if self._cancelled():
+            self.was_cancelled = True
+            return
+        first = self.scout.sent_for
+        self._order = wanted.order(here | {first.sop_uid} if first else here)
+        if self._order is not None:
             self._run_listed(self._order, wanted)
+        self.scout.wait()
         if self._is_left(wanted, here):
             self._problem = None
             self._run_parts(wanted, here)
@@ -92,31 +114,51 @@ class Retrieval:
             )
         self._note(summary)
 
+    def _fetch_first(self, first: FirstListed) -> None:
+        """Bring one image by name; what the hospital has against it is met again by whoever asks for the others."""
+        batches = iter([_batch_of(first)])
+        classes = {first.sop_class} - {""}
+        try:
+            with suppress(ArchiveError):
+                self._ask(lambda: next(batches, None), classes)
+        except BaseException:
+            self._over = True
+            raise
+
     def _run_listed(self, order: FetchOrder, wanted: Wanted) -> None:
-        lanes = max(1, min(self._archive.connections, -(-len(order) // BATCH)))
-        if lanes == 1:
-            self._lane(order, wanted)
+        by_name = self._archive.by_name
+        lanes = min(by_name.connections if by_name else 1, -(-len(order) // BATCH))
+        if lanes <= 1:
+            self._first_lane(order, wanted)
             return
         ended_well = []
         with ThreadPoolExecutor(lanes, thread_name_prefix="fetch") as pool:
-            for future in [pool.submit(self._lane, order, wanted) for _ in range(lanes)]:
+            ways = [self._first_lane, *[self._lane] * (lanes - 1)]
+            for future in [pool.submit(way, order, wanted) for way in ways]:
                 try:
                     ended_well.append(future.result())
                 except BaseException:
                     self._over = True
                     raise
         # What a lane gave back when it died may have found no other one that was still there.
-        if any(ended_well) and self._came and len(order) and not self._is_over():
+        if any(ended_well) and self._came and not self._is_over():
             self._lane(order, wanted)
+
+    def _first_lane(self, order: FetchOrder, wanted: Wanted) -> bool:
+        """The connection that takes the place of the scout's."""
+        self.scout.wait()
+        first = self.scout.sent_for
+        if first is not None:
+            order.put_back(_batch_of(first), self._came)
+        return self._lane(order, wanted)
 
     def _lane(self, order: FetchOrder, wanted: Wanted) -> bool:
         """One connection; what its end leaves out is left to the others. Whether it ended well."""
+        if not len(order):
+            return True
         lane = _Lane(order, self._came)
         try:
-            summary = self._archive.retrieve_listed(
-                self._study_uid, lane.next, wanted.classes, self._receiver, self._is_over
-            )
-            self._note(summary or NOTHING)
+            self._ask(lane.next, wanted.classes)
             return True
         except ArchiveError as problem:
             # An archive may allow fewer connections than we open, or lose one of them.
@@ -128,6 +170,12 @@ class Retrieval:
         finally:
             lane.settle()
 
+    def _ask(self, next_batch: Callable[[], Batch | None], classes: Collection[str]) -> None:
+        by_name = self._archive.by_name
+        if by_name is not None:
+            summary = by_name.retrieve_listed(self._study_uid, next_batch, classes, self._receiver, self._is_over)
+            self._note(summary or NOTHING)
+
     def _is_over(self) -> bool:
         return self._over or self._cancelled()
 
@@ -138,6 +186,10 @@ class Retrieval:
                 self.messages.append(summary.message)
             # A lane also ends so when another one met what ends them all; that is not somebody's wish.
             self.was_cancelled = self.was_cancelled or (summary.cancelled and not self._over)
+
+
+def _batch_of(first: FirstListed) -> Batch:
+    return Batch(first.series_uid, (first.sop_uid,))
 
 
 class _Lane:

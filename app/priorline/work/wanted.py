@@ -1,11 +1,10 @@
 """What is to be here when a study is fetched: by the hospital's list where it gives one, else by its count."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from priorline.archives.base import Archive, Listed
 from priorline.domain.fetch_order import FetchOrder
-from priorline.domain.study import StudyAnswer
+from priorline.domain.study import StudyAnswer, StudyListing
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,25 +15,12 @@ class Part:
 
 
 class Wanted:
-    """What is to be here in the end, as the hospital lists it; asked when made, raises ArchiveError."""
+    """What is to be here in the end, as the hospital lists it; `series_uid` limits it to one series."""
 
-    def __init__(self, archive: Archive, study: StudyAnswer, series_uid: str) -> None:
+    def __init__(self, listing: StudyListing, study: StudyAnswer, series_uid: str) -> None:
         self.series_uid = series_uid
-        self._study = study
-        if archive.connections == 1:
-            self._series = archive.list_series(study.study_uid)
-            self._listed = archive.list_instances(study.study_uid)
-            return
-        # Side by side: the first image waits for both.
-        with ThreadPoolExecutor(1, thread_name_prefix="list") as lister:
-            series = lister.submit(archive.list_series, study.study_uid)
-            self._listed = archive.list_instances(study.study_uid)
-            self._series = series.result()
-
-    @property
-    def classes(self) -> frozenset[str]:
-        """The SOP classes that the hospital tells of, maybe none."""
-        return frozenset(name for one in self._series for name in one.sop_classes)
+        self._study, self._series, self._listed = study, listing.series, listing.instances
+        self.classes: Collection[str] = listing.sop_classes
 
     @property
     def uids(self) -> set[str] | None:
@@ -94,7 +80,7 @@ def _is_whole(uids: set[str] | None, count: int, here: set[str]) -> bool:
     return 0 < count <= len(here) and (uids is None or uids <= here)
 
 
-def _united(listed: Listed | None, series_uid: str) -> set[str] | None:
+def _united(listed: Mapping[str, list[str]] | None, series_uid: str) -> set[str] | None:
     if listed is None:
         return None
     return {uid for series, uids in listed.items() if series_uid in ("", series) for uid in uids}
