@@ -54,6 +54,11 @@ class Metered:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._archive, name)
 
+    @property
+    def by_name(self) -> "Metered | None":
+        """As the archive."""
+        return self if self._archive.by_name else None
+
     def retrieve(self, *arguments: Any) -> Any:
         """As the archive."""
         *others, receiver, cancelled = arguments
@@ -62,7 +67,8 @@ class Metered:
     def retrieve_listed(self, *arguments: Any) -> Any:
         """As the archive."""
         *others, receiver, cancelled = arguments
-        return self._archive.retrieve_listed(*others, self._counting(receiver), cancelled)
+        assert self._archive.by_name is not None
+        return self._archive.by_name.retrieve_listed(*others, self._counting(receiver), cancelled)
 
     def _counting(self, receiver: Receiver) -> Receiver:
         def begin(announced: Announced) -> Incoming:

@@ -466,7 +466,7 @@ class Named(Script):
     def list_study(
         self, study_uid: str, on_first: Callable[[FirstListed], None], cancelled: Callable[[], bool]
     ) -> StudyListing:
-        on_first(FirstListed(series_of(0), sop_uid(0), ""))
+        on_first(FirstListed(series_of(0), sop_uid(0), frozenset()))
         assert self.settled.wait(30)
         return super().list_study(study_uid, on_first, cancelled)
 

@@ -1,7 +1,8 @@
 """C-GET at a peer (PS3.4 C.4.3): instances come back in the same association, bytes untouched."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
@@ -89,8 +90,7 @@ def retrieve(
     identifier = retrieve_identifier(study_uid, series_uid)
     counts = _Counts()
     try:
-        classes = _classes(sop_classes)
-        with associate(peer, Proposal(_contexts(classes), storage=classes), cancelled) as session:
+        with associate(peer, _proposal(_classes(sop_classes)), cancelled) as session:
             status = _Exchange(session, counts, receiver).run(identifier)
             if status not in (0, CANCELLED) and status >> 12 != 0xB:
                 raise refused_status(peer, status, "the retrieval")
@@ -114,8 +114,7 @@ def retrieve_listed(
     """
     total, status = _Counts(), 0
     try:
-        classes = _classes(sop_classes)
-        with associate(peer, Proposal(_contexts(classes), storage=classes), cancelled) as session:
+        with associate(peer, _proposal(_classes(sop_classes)), cancelled) as session:
             session.context(MODEL)
             while (batch := next_batch()) is not None:
                 counts = _Counts()
@@ -225,12 +224,18 @@ def _summary(counts: _Counts, status: int, *, cancelled: bool = False) -> Retrie
     return RetrieveSummary(completed, failed, warned, remaining, status, counts.received, cancelled)
 
 
-def _classes(sop_classes: Collection[str]) -> list[str]:
-    known = [uid for uid in dict.fromkeys(sop_classes) if is_uid(uid)]
-    return (known or list(COMMON_SOP_CLASSES))[:STORAGE_CONTEXTS_MAX]
+def _classes(sop_classes: Collection[str]) -> tuple[str, ...]:
+    known = sorted(uid for uid in set(sop_classes) if is_uid(uid))
+    return tuple(known or COMMON_SOP_CLASSES)[:STORAGE_CONTEXTS_MAX]
 
 
-def _contexts(classes: list[str]) -> list[PresentationContext]:
+# All connections of a retrieval propose the same, and to compose that takes longer than to agree on it.
+@lru_cache(maxsize=16)
+def _proposal(classes: tuple[str, ...]) -> Proposal:
+    return Proposal(_contexts(classes), storage=classes)
+
+
+def _contexts(classes: Sequence[str]) -> list[PresentationContext]:
     """The C-GET and storage contexts, as many per SOP class as fit.
 
     One context for each compressed transfer syntax lets the archive send each instance as it is stored; with fewer

@@ -12,8 +12,7 @@ from priorline.errors import ArchiveRefused
 SERIES_KEYS = tuple(
     "SeriesInstanceUID Modality SeriesNumber SeriesDescription NumberOfSeriesRelatedInstances".split()
 )
-# The SOP class is not in the model's table of keys; who does not know it leaves it empty.
-IMAGE_KEYS = ("SOPInstanceUID", "SOPClassUID", "InstanceNumber")
+IMAGE_KEYS = ("SOPInstanceUID", "InstanceNumber")
 
 
 def list_study(
@@ -40,16 +39,14 @@ def in_order(told: Iterable[tuple[int | None, str]]) -> list[str]:
 class _Listing:
     def __init__(self, session: Session, study_uid: str, on_first: Callable[[FirstListed], None]) -> None:
         self._session, self._study_uid, self._on_first = session, study_uid, on_first
-        self._classes = set[str]()
+        self._classes = self._classes_in_study()
+        # Orthanc opens every file for the class of an image, but knows those of a study.
+        self._image_keys = IMAGE_KEYS if self._classes else (*IMAGE_KEYS, "SOPClassUID")
         self._has_first = False
 
     def run(self) -> StudyListing:
         series = self._series()
-        instances = self._all_instances(series)
-        told = self._classes - {""}
-        # What a row at IMAGE level leaves out, the one at STUDY level may tell.
-        is_told = instances is not None and told and "" not in self._classes
-        return StudyListing(series, instances, frozenset(told if is_told else told | self._classes_in_study()))
+        return StudyListing(series, self._all_instances(series), frozenset(self._classes))
 
     def _series(self) -> tuple[SeriesAnswer, ...]:
         found: dict[str, SeriesAnswer] = {}
@@ -73,7 +70,7 @@ class _Listing:
         told: list[tuple[int | None, str]] = []
         asked = {"StudyInstanceUID": self._study_uid, "SeriesInstanceUID": series_uid}
         try:
-            for row in rows_of(self._session, Tally(), "IMAGE", IMAGE_KEYS, bounded=False, **asked):
+            for row in rows_of(self._session, Tally(), "IMAGE", self._image_keys, bounded=False, **asked):
                 if row.uid("SeriesInstanceUID") in ("", series_uid):
                     told.append((row.number("InstanceNumber"), self._noted(series_uid, row)))
         except ArchiveRefused:
@@ -82,13 +79,14 @@ class _Listing:
 
     def _noted(self, series_uid: str, row: Row) -> str:
         uid, sop_class = row.uid("SOPInstanceUID"), row.uid("SOPClassUID")
-        self._classes.add(sop_class)
+        if sop_class:
+            self._classes.add(sop_class)
         if uid and not self._has_first:
             self._has_first = True
-            self._on_first(FirstListed(series_uid, uid, sop_class))
+            self._on_first(FirstListed(series_uid, uid, frozenset(self._classes)))
         return uid
 
     def _classes_in_study(self) -> set[str]:
         found = rows_of(self._session, Tally(), "STUDY", ("SOPClassesInStudy",), StudyInstanceUID=self._study_uid)
         rows = [row for row in found if row.uid("StudyInstanceUID") == self._study_uid]
-        return {uid for row in rows for uid in row.uids("SOPClassesInStudy")}
+        return {uid for row in rows for uid in row.uids("SOPClassesInStudy")} - {""}

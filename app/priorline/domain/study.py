@@ -106,11 +106,11 @@ class SeriesAnswer:
 
 @dataclass(frozen=True, slots=True)
 class FirstListed:
-    """One instance of a study that a hospital has begun to list; the SOP class is empty where it does not tell."""
+    """One instance of a study that a hospital has begun to list, and the SOP classes told of by then, maybe none."""
 
     series_uid: str
     sop_uid: str
-    sop_class: str
+    sop_classes: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from priorline.work.scout import Scout
 from priorline.work.wanted import Wanted
 
 NOTHING = RetrieveSummary(0, 0, 0, 0, 0)
+# So many seconds the list waits for the first image; it may be one that lies on a tape.
+LEAD = 0.25
 # After so many requests by name that brought nothing, of a study of which nothing came, it is not done by name.
 IN_VAIN = 2
 
@@ -62,6 +64,7 @@ class Retrieval:
             by_name = self._archive.by_name
             if by_name and by_name.connections > 1 and not here and series_uid in ("", first.series_uid):
                 self.scout(first)
+                self.scout.lead(LEAD)
 
         listed = self._archive.list_study(self._study_uid, on_first, self._is_over)
         if self._over:
@@ -117,10 +120,9 @@ class Retrieval:
     def _fetch_first(self, first: FirstListed) -> None:
         """Bring one image by name; what the hospital has against it is met again by whoever asks for the others."""
         batches = iter([_batch_of(first)])
-        classes = {first.sop_class} - {""}
         try:
             with suppress(ArchiveError):
-                self._ask(lambda: next(batches, None), classes)
+                self._ask(lambda: next(batches, None), first.sop_classes)
         except BaseException:
             self._over = True
             raise

@@ -1,7 +1,7 @@
 """The first image of a study, fetched while the hospital still lists the others."""
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Self
 
@@ -23,6 +23,11 @@ class Scout:
     def __call__(self, first: FirstListed) -> None:
         self.sent_for = first
         self._running = self._pool.submit(self._fetch, first)
+
+    def lead(self, seconds: float) -> None:
+        """Wait until it has ended, but no longer than so: who lists meanwhile would take turns with it."""
+        if self._running is not None:
+            wait([self._running], seconds)
 
     def wait(self) -> None:
         """Wait until it has ended; nothing where it never began."""
