@@ -66,16 +66,16 @@ class Retrieval:
                 self.scout(first)
                 self.scout.lead(LEAD)
 
-        listed = self._archive.list_study(self._study_uid, on_first, self._is_over)
-        if self._over:
-            self.scout.wait()
-        return listed
+        # To its end also where the first image met a full disk: whoever is told so wants to know of how many.
+        return self._archive.list_study(self._study_uid, on_first, self._cancelled)
 
     def run(self, wanted: Wanted, here: set[str]) -> None:
         """Retrieve what is not `here`; raises what ended it where that left something out."""
         if self._cancelled():
             self.was_cancelled = True
             return
+        if self._over:
+            self.scout.wait()
         first = self.scout.sent_for
         self._order = wanted.order(here | {first.sop_uid} if first else here)
         if self._order is not None:
