@@ -34,7 +34,7 @@ class Incoming(Protocol):
         """So many bytes were put there."""
 
     def finish(self) -> None:
-        """The dataset is whole; nothing is acknowledged before this returns."""
+        """The dataset is whole; its sender is answered after this has returned."""
 
     def drop(self) -> None:
         """It will not become whole, nothing of it is to stay."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 # How many are asked for at once: few enough that a change of mind is followed soon.
-BATCH = 16
+BATCH = 32
 SAMPLE = 3
 TRIES = 2
 

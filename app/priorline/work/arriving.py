@@ -7,7 +7,7 @@ from priorline.archives.incoming import Announced, Growing
 from priorline.cache.spool import Spool
 
 # Beyond this an instance is sealed while it comes; what waits in memory is bounded by it and the connections.
-IN_MEMORY_MAX = 4 << 20
+IN_MEMORY_MAX = 2 << 20
 PIECE = 1 << 18
 
 Take = Callable[[Announced, memoryview | Spool], None]

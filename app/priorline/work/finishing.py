@@ -1,6 +1,7 @@
-"""Instances of a stream are finished while the next ones come: no acknowledgement waits for that."""
+"""Instances are finished while the next ones come: neither a stream nor an acknowledgement waits for that."""
 
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
@@ -14,21 +15,24 @@ WAITING_MAX = 2
 class Finishing:
     """A `Receiver` that calls each `finish` of another one in turn on a thread of its own; a `with` waits for all.
 
+    `on_whole` is called with the SOP Instance UID of each that is whole, by whoever brings it.
+
     What a `finish` raises is raised from a later one, else at the end of the `with`, before anything else; what comes
     after it is dropped, and `has_failed` tells early.
     """
 
-    def __init__(self, receiver: Receiver) -> None:
-        self._receiver = receiver
+    def __init__(self, receiver: Receiver, on_whole: Callable[[str], None] = lambda _uid: None) -> None:
+        self._receiver, self._on_whole = receiver, on_whole
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="finish")
         self._waiting: deque[Future[None]] = deque()
         self.has_failed = False
 
     def __call__(self, announced: Announced) -> Incoming:
-        return _Handed(self._receiver(announced), self)
+        return _Handed(self._receiver(announced), announced.sop_instance_uid, self)
 
-    def add(self, incoming: Incoming) -> None:
+    def add(self, incoming: Incoming, sop_uid: str) -> None:
         """Finish this one too; waits while too many are waiting."""
+        self._on_whole(sop_uid)
         self._waiting.append(self._pool.submit(self._finish, incoming))
         while len(self._waiting) > WAITING_MAX:
             self._waiting.popleft().result()
@@ -56,9 +60,9 @@ class Finishing:
 
 
 class _Handed:
-    def __init__(self, incoming: Incoming, finishing: Finishing) -> None:
-        self._incoming, self._finishing = incoming, finishing
+    def __init__(self, incoming: Incoming, sop_uid: str, finishing: Finishing) -> None:
+        self._incoming, self._sop_uid, self._finishing = incoming, sop_uid, finishing
         self.room, self.filled, self.drop = incoming.room, incoming.filled, incoming.drop
 
     def finish(self) -> None:
-        self._finishing.add(self._incoming)
+        self._finishing.add(self._incoming, self._sop_uid)

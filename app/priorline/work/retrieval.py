@@ -174,9 +174,15 @@ class Retrieval:
 
     def _ask(self, next_batch: Callable[[], Batch | None], classes: Collection[str]) -> None:
         by_name = self._archive.by_name
-        if by_name is not None:
-            summary = by_name.retrieve_listed(self._study_uid, next_batch, classes, self._receiver, self._is_over)
-            self._note(summary or NOTHING)
+        if by_name is None:
+            return
+        # The answer to each instance is waited for over the network; it does not wait for our disk as well. Nobody
+        # relies on it: what is here is compared with the list in the end.
+        with Finishing(self._receiver, self._came.add) as finishing:
+            summary = by_name.retrieve_listed(
+                self._study_uid, next_batch, classes, finishing, lambda: self._is_over() or finishing.has_failed
+            )
+        self._note(summary or NOTHING)
 
     def _is_over(self) -> bool:
         return self._over or self._cancelled()
