@@ -22,7 +22,7 @@ class DicomArchive:
         self.peer = peer
         self._scp = scp
         self._by_move = peer.retrieve == "c-move"
-        self._by_name = True
+        self._by_name, self._has_sent_by_name = True, False
 
     @property
     def name(self) -> str:
@@ -115,6 +115,11 @@ class DicomArchive:
         cancelled: Callable[[], bool],
     ) -> RetrieveSummary | None:
         """C-GETs of instances on one association; None where the hospital does not go by names."""
-        summary = dicom_get.retrieve_listed(self.peer, study_uid, next_batch, sop_classes, receiver, cancelled)
-        self._by_name = summary is not None
+        summary = dicom_get.retrieve_listed(
+            self.peer, study_uid, next_batch, sop_classes, receiver, cancelled, lambda: not self._has_sent_by_name
+        )
+        if summary is None:
+            self._by_name = False
+        elif summary.received:
+            self._has_sent_by_name = True
         return summary

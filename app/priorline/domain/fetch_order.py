@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 # How many are asked for at once: few enough that a change of mind is followed soon.
-BATCH = 32
+BATCH = 16
 SAMPLE = 3
 TRIES = 2
 
