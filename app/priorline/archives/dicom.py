@@ -22,7 +22,7 @@ class DicomArchive:
         self.peer = peer
         self._scp = scp
         self._by_move = peer.retrieve == "c-move"
-        self._by_name, self._has_sent_by_name = True, False
+        self._by_name = True
 
     @property
     def name(self) -> str:
@@ -115,11 +115,7 @@ class DicomArchive:
         cancelled: Callable[[], bool],
     ) -> RetrieveSummary | None:
         """C-GETs of instances on one association; None where the hospital does not go by names."""
-        summary = dicom_get.retrieve_listed(
-            self.peer, study_uid, next_batch, sop_classes, receiver, cancelled, lambda: not self._has_sent_by_name
-        )
+        summary = dicom_get.retrieve_listed(self.peer, study_uid, next_batch, sop_classes, receiver, cancelled)
         if summary is None:
             self._by_name = False
-        elif summary.received:
-            self._has_sent_by_name = True
         return summary

@@ -106,13 +106,10 @@ def retrieve_listed(
     sop_classes: Collection[str],
     receiver: Receiver,
     cancelled: Callable[[], bool],
-    may_not: Callable[[], bool],
 ) -> RetrieveSummary | None:
     """Fetch instances by their UIDs (PS3.4 C.4.3.1.3.1, IMAGE level), batch after batch on one association.
 
-    A batch that the peer refuses ends in its status, as others may not be. None where it offers no C-GET; where it
-    `may_not` go by names, also where it answers a first batch of several with nothing. One alone may be what it
-    cannot send.
+    A batch that the peer refuses ends in its status, as others may not be. None where it offers no C-GET.
     """
     total, status = _Counts(), 0
     try:
@@ -123,8 +120,6 @@ def retrieve_listed(
                 identifier = retrieve_identifier(study_uid, batch.series_uid, batch.sop_uids)
                 status = _Exchange(session, counts, receiver).run(identifier) or status
                 total.add(counts)
-                if not total.received and len(batch.sop_uids) > 1 and may_not():
-                    return None
     except NotOffered:
         return None
     except Cancelled:

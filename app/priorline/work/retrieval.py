@@ -95,8 +95,7 @@ class Retrieval:
             return True
         # There are archives that break off when they are asked by name.
         may_answer = self._problem is None or isinstance(self._problem, ArchiveBroken)
-        goes_by_names = self._came and self._archive.by_name is not None
-        return may_answer and not goes_by_names and not wanted.is_in(here | self._arrived)
+        return may_answer and not self._came and not wanted.is_in(here)
 
     def _run_parts(self, wanted: Wanted, here: set[str]) -> None:
         for part in wanted.parts(here | self._arrived):
