@@ -23,6 +23,7 @@ import tls_peers
 from certificates import Authority
 from instances import file_of
 from peers import nothing_left_running  # noqa: F401 - a fixture for every test here
+from priorline.archives import dicom_list
 from priorline.archives.base import DicomPeer, dataset_of
 from priorline.archives.dicom import DicomArchive
 from priorline.archives.dicom_get import COMMON_SOP_CLASSES, COMPRESSED, UNCOMPRESSED
@@ -74,7 +75,9 @@ def uid_of(one: Outgoing) -> str:
 def fetched(peer: DicomPeer) -> dict[str, Received]:
     """All instances of the study, fetched back from where they were stored."""
     found: dict[str, Received] = {}
-    DicomArchive(peer).retrieve(STUDY, None, (), whole(lambda one: found.update({one.sop_instance_uid: one})), bool)
+    classes = dicom_list.list_study(peer, STUDY).sop_classes
+    receiver = whole(lambda one: found.update({one.sop_instance_uid: one}))
+    DicomArchive(peer).retrieve(STUDY, None, classes, receiver, bool)
     return found
 
 

@@ -63,7 +63,7 @@ def test_the_issuer_of_the_peer_stands_in_for_a_missing_one() -> None:
 @pytest.mark.parametrize("uid", [b"", b"1.2.x", b"../../etc/passwd", b"1" * 65, b"1.2\\3.4"])
 def test_a_row_without_a_usable_uid_is_no_study(uid: bytes) -> None:
     assert study_answer(row((0x0020000D, uid)), "North", "") is None
-    assert series_answer(row((0x0020000E, uid)), ()) is None
+    assert series_answer(row((0x0020000E, uid))) is None
 
 
 def test_bad_values_are_absent_values() -> None:
@@ -138,7 +138,7 @@ def test_no_bytes_make_it_raise(encoded: bytes, syntax: UID) -> None:
     found = read_row(BytesIO(encoded), syntax)
     if found is not None:
         study_answer(found, "North", "")
-        series_answer(found, ())
+        series_answer(found)
 
 
 @given(st.binary(max_size=60), st.sampled_from(CHARSETS))

@@ -155,7 +155,7 @@ def test_any_json_makes_a_row_or_none(row: dict[str, Any]) -> None:
     for read in read_rows(json.dumps([row]).encode()):
         assert isinstance(read, JsonRow)
         study_answer(read, "West", "")
-        series_answer(read, ())
+        series_answer(read)
 
 
 @settings(max_examples=300)

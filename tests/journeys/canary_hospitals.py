@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def image(study: str, number: int, who: dict[str, str] | None = None, **tags: An
 
 
 class Hospitals:
-    """A context: inside it they listen. Images above `BEFORE_THE_GATE` wait until the gate is open."""
+    """A context: inside it they listen. After `BEFORE_THE_GATE` images a study waits until the gate is open."""
 
     def __init__(self, folder: Path) -> None:
         self._gate = folder / "gate"
@@ -115,6 +115,7 @@ class _Slow:
 
     def __init__(self, gate: Path) -> None:
         self._gate = gate
+        self._sent: set[tuple[str, str]] = set()
         self._images = [image(study, n) for study in (CURRENT, INTERRUPTED) for n in range(1, SLICES + 1)]
         self._images += [image(MIXED, 1), image(MIXED, 2, OTHER)]
 
@@ -131,21 +132,32 @@ class _Slow:
         found = self._matching(event.identifier)
         yield len(found)
         for one in found:
-            while one.InstanceNumber > BEFORE_THE_GATE and not self._gate.exists():
+            while self._is_held_back(one):
                 if event.is_cancelled:
                     yield CANCELLED, None
                     return
                 time.sleep(0.01)
+            self._sent.add((one.StudyInstanceUID, one.SOPInstanceUID))
             yield PENDING, one
+
+    def _is_held_back(self, one: FileDataset) -> bool:
+        if self._gate.exists() or (one.StudyInstanceUID, one.SOPInstanceUID) in self._sent:
+            return False
+        return sum(study == one.StudyInstanceUID for study, _sop in self._sent) >= BEFORE_THE_GATE
 
     def _matching(self, query: Dataset) -> list[FileDataset]:
         keys = [key for key in ("PatientID", *LEVELS.values()) if query.get(key)]
         # An archive that knows its patients lists what it filed under them, whatever the object says.
-        return [one for one in self._images if all(_filed(one, key) == query.get(key) for key in keys)]
+        return [one for one in self._images if all(_filed(one, key) in _asked(query, key) for key in keys)]
 
 
 def _filed(one: FileDataset, key: str) -> str:
     return NUMBER if key == "PatientID" else str(one.get(key))
+
+
+def _asked(query: Dataset, key: str) -> Collection[str]:
+    value = query.get(key)
+    return [value] if isinstance(value, str) else list(value)
 
 
 def _row(one: FileDataset, query: Dataset, images: list[FileDataset]) -> Dataset:
