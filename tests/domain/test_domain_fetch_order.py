@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from priorline.domain.fetch_order import BATCH, SAMPLE, TRIES, Batch, FetchOrder, spread
+from priorline.domain.fetch_order import BATCH_LEAST, BATCH_MOST, SAMPLE, TRIES, Batch, FetchOrder, spread
 
 
 def series(name: str, count: int) -> list[str]:
@@ -48,7 +48,7 @@ def test_a_sample_of_each_series_comes_before_the_rest_of_any_and_small_ones_who
     ]
     rest = drain(order)
     assert [batch.series_uid for batch in rest] == sorted(batch.series_uid for batch in rest)
-    assert max(len(batch.sop_uids) for batch in rest) <= BATCH
+    assert max(len(batch.sop_uids) for batch in rest) <= BATCH_MOST
 
 
 def test_what_is_here_is_not_asked_for_and_an_end_is_an_end() -> None:
@@ -69,7 +69,7 @@ def test_what_somebody_looks_at_goes_first_outwards_from_there() -> None:
     batch = order.next()
     assert batch is not None
     assert batch.series_uid == "b"
-    assert {int(uid.split(".")[1]) for uid in batch.sop_uids} <= set(range(91, 110))
+    assert {int(uid.split(".")[1]) for uid in batch.sop_uids} <= set(range(100 - BATCH_MOST, 101 + BATCH_MOST))
     order.prefer("c", "c.1")
     order.prefer("a")
     following = order.next()
@@ -84,6 +84,23 @@ def test_what_did_not_come_is_asked_for_once_more_and_not_for_ever() -> None:
         asked += batch.sop_uids
         order.put_back(batch, {"a.0"})
     assert sorted(asked) == sorted(["a.0", *series("a", 5)[1:] * TRIES])
+
+
+@given(st.integers(1, 900), st.integers(1, 8))
+def test_batches_grow_small_towards_the_end_so_that_all_lanes_end_together(count: int, connections: int) -> None:
+    order = FetchOrder({"a": series("a", count)}, (), connections)
+    assert 1 <= order.lanes <= connections
+    sizes = [len(batch.sop_uids) for batch in drain(order)]
+    assert sum(sizes) == count
+    assert sizes[1:] == sorted(sizes[1:], reverse=True)
+    assert max(sizes) <= BATCH_MOST
+    # While the last batch runs, no lane waits for more than its own share of the end.
+    assert order.lanes == 1 or sizes[-1] <= BATCH_LEAST
+
+
+def test_a_connection_more_is_opened_only_where_it_has_something_to_do() -> None:
+    lanes = [FetchOrder({"a": series("a", count)}, (), 4).lanes for count in (0, 1, 16, 17, 48, 49, 500)]
+    assert lanes == [1, 1, 1, 2, 3, 4, 4]
 
 
 def test_several_lanes_share_it_without_asking_twice() -> None:

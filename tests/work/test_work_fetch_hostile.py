@@ -24,7 +24,6 @@ from priorline.cache.store import Store
 from priorline.domain import fetch_order
 from priorline.domain.study import FetchReport, FetchState
 from priorline.errors import CacheFull
-from priorline.work import retrieval
 from priorline.work.fetch import Arrived, StudyFetch
 
 IMAGES = 20
@@ -106,8 +105,9 @@ def test_broken_off_at_every_image_it_is_partial_and_only_the_missing_is_fetched
     connections: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(retrieval, "BATCH", IMAGES // connections)
-    monkeypatch.setattr(fetch_order, "BATCH", 4)
+    monkeypatch.setattr(fetch_order, "LANE_LEAST", IMAGES // connections)
+    monkeypatch.setattr(fetch_order, "BATCH_LEAST", 4)
+    monkeypatch.setattr(fetch_order, "BATCH_MOST", 4)
     for at in range(IMAGES):
         cache = anew()
         hospital = breaking(ALL, at, ending, connections)

@@ -6,8 +6,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-# How many are asked for at once: few enough that a change of mind is followed soon.
-BATCH = 16
+# How many are asked for at once: few enough that a change of mind is followed soon, and that lanes end together;
+# enough that one more question, which costs a slow line twice its delay, is rare.
+BATCH_LEAST, BATCH_MOST = 8, 32
+# A connection takes a moment to be agreed on; for fewer images than this one more is not worth it.
+LANE_LEAST = 16
 SAMPLE = 3
 TRIES = 2
 
@@ -25,20 +28,26 @@ class FetchOrder:
 
     First a sample of each series: first, middle and last image, which is all of a scout or of key images; then series
     by series, in halves of halves, so that what is here is spread evenly. `listed` has the instances of each series
-    in their order, `here` those that need not be fetched.
+    in their order, `here` those that need not be fetched. `lanes` is how many of `connections` it is worth to use. A
+    batch is a lane's share of what is left, so that batches grow small towards the end (guided self-scheduling,
+    Polychronopoulos and Kuck, 1987).
     """
 
-    def __init__(self, listed: Mapping[str, Sequence[str]], here: Collection[str]) -> None:
+    def __init__(self, listed: Mapping[str, Sequence[str]], here: Collection[str], connections: int = 1) -> None:
         self._lock = threading.Lock()
         self._listed = listed
         self._waiting = {series: deque(_missing(uids, here)) for series, uids in listed.items()}
         self._series = sorted(self._waiting, key=lambda series: len(listed[series]) > SAMPLE)
         self._unsampled = [series for series in self._series if self._waiting[series]]
         self._given: Counter[str] = Counter()
+        self.lanes = max(1, min(connections, -(-self._left() // LANE_LEAST)))
 
     def __len__(self) -> int:
         with self._lock:
-            return sum(map(len, self._waiting.values()))
+            return self._left()
+
+    def _left(self) -> int:
+        return sum(map(len, self._waiting.values()))
 
     def next(self, come: Collection[str] = ()) -> Batch | None:
         """What to ask for next, None where nothing is left to be given out; not what has `come` unasked."""
@@ -47,7 +56,8 @@ class FetchOrder:
                 batch = self._take(self._unsampled.pop(0), SAMPLE, come)
                 if batch is not None:
                     return batch
-            taken = (self._take(series, BATCH, come) for series in self._series)
+            share = min(max(-(-self._left() // self.lanes), BATCH_LEAST), BATCH_MOST)
+            taken = (self._take(series, share, come) for series in self._series)
             return next((batch for batch in taken if batch is not None), None)
 
     def _take(self, series: str, most: int, come: Collection[str]) -> Batch | None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from priorline.archives.base import Archive, RetrieveSummary
 from priorline.archives.incoming import Receiver
-from priorline.domain.fetch_order import BATCH, Batch, FetchOrder
+from priorline.domain.fetch_order import Batch, FetchOrder
 from priorline.domain.study import FirstListed, StudyListing
 from priorline.errors import ArchiveBroken, ArchiveError
 from priorline.work.finishing import Finishing
@@ -77,7 +77,8 @@ class Retrieval:
         if self._over:
             self.scout.wait()
         first = self.scout.sent_for
-        self._order = wanted.order(here | {first.sop_uid} if first else here)
+        connections = self._archive.by_name.connections if self._archive.by_name else 1
+        self._order = wanted.order(here | {first.sop_uid} if first else here, connections)
         if self._order is not None:
             self._run_listed(self._order, wanted)
         self.scout.wait()
@@ -128,14 +129,12 @@ class Retrieval:
             raise
 
     def _run_listed(self, order: FetchOrder, wanted: Wanted) -> None:
-        by_name = self._archive.by_name
-        lanes = min(by_name.connections if by_name else 1, -(-len(order) // BATCH))
-        if lanes <= 1:
+        if order.lanes == 1:
             self._first_lane(order, wanted)
             return
         ended_well = []
-        with ThreadPoolExecutor(lanes, thread_name_prefix="fetch") as pool:
-            ways = [self._first_lane, *[self._lane] * (lanes - 1)]
+        with ThreadPoolExecutor(order.lanes, thread_name_prefix="fetch") as pool:
+            ways = [self._first_lane, *[self._lane] * (order.lanes - 1)]
             for future in [pool.submit(way, order, wanted) for way in ways]:
                 try:
                     ended_well.append(future.result())

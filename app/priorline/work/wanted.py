@@ -59,11 +59,12 @@ class Wanted:
         """Whether nothing of the whole study is missing."""
         return _is_whole(_united(self._listed, ""), self.study_count, here)
 
-    def order(self, here: set[str]) -> FetchOrder | None:
+    def order(self, here: set[str], connections: int) -> FetchOrder | None:
         """What is missing, one by one; None where the hospital gives no list."""
         if self._listed is None:
             return None
-        return FetchOrder({uid: uids for uid, uids in self._listed.items() if self.series_uid in ("", uid)}, here)
+        listed = {uid: uids for uid, uids in self._listed.items() if self.series_uid in ("", uid)}
+        return FetchOrder(listed, here, connections)
 
     def parts(self, here: set[str]) -> list[Part]:
         """The study in one request, or only the series of which something is missing."""
