@@ -42,6 +42,7 @@ QT_PACKAGES = """
 
 # What the tests start as real peers: a program that must be there, and Debian's package with it.
 TEST_PROGRAMS = {"Orthanc": "orthanc", "dcmqrscp": "dcmtk", "Xvfb": "xvfb", "ps": "procps", "strace": "strace"}
+TEST_PLUGINS = {"/usr/share/orthanc/plugins/libOrthancDicomWeb.so": "orthanc-dicomweb"}
 
 QT_PROBE = """
 import ctypes, pathlib, sys
@@ -152,6 +153,7 @@ def need_test_programs() -> None:
         return
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
     missing = [package for program, package in TEST_PROGRAMS.items() if not shutil.which(program, path=path)]
+    missing += [package for plugin, package in TEST_PLUGINS.items() if not Path(plugin).exists()]
     if missing:
         install_system(missing, "the tests need real peers")
 
