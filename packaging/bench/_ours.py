@@ -21,6 +21,7 @@ from priorline.config import CacheSettings, HospitalSettings, Prefetch, Settings
 from priorline.domain.study import FetchState
 from priorline.work.fetch import Arrived, StudyFetch
 from priorline.work.hospitals import build_hospitals
+from priorline.work.own_process import leave_what_stays
 from priorline.work.session import open_store, open_trail
 
 ASSOCIATIONS = 4
@@ -133,6 +134,7 @@ class Ours:
     def _in_cache(
         self, study: Made, folder: Path, act: Callable[[Run, Metered], dict[str, float]]
     ) -> dict[str, float]:
+        leave_what_stays()  # as in the process that fetches
         (hospital,) = build_hospitals(self.settings, self._trail())
         assert hospital.archive is not None
         found = hospital.archive.find_study(study.uid)

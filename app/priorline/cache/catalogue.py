@@ -3,6 +3,7 @@
 import secrets
 import sqlite3
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -247,18 +248,24 @@ class Catalogue:
         """The instances of a study that may be shown, or the one with this UID, in the order in which they came."""
         values = () if sop_uid is None else (self.code("instance", sop_uid),)
         rows = self._index.rows(_SHOWN if sop_uid is None else _SHOWN_AS, study.row, *values)
-        series = {row["id"]: row for row in self._index.rows("SELECT * FROM series WHERE study = ?", study.row)}
-        names = {number: self._text(study, row["code"], row["sealed"]) for number, row in series.items()}
         return [
-            self.instance(
-                study,
-                row["handle"].hex(),
-                self._text(study, row["handle"], row["sealed"]),
-                names.get(row["series"], ""),
-                row["size"],
-            )
-            for row in rows
+            self.instance(study, row["handle"].hex(), uid, series_uid, row["size"])
+            for row, uid, series_uid in self._named(study, rows)
         ]
+
+    def sop_uids(self, study: OpenStudy, series_uid: str = "") -> set[str]:
+        """The SOP Instance UIDs of `instances`, or of those in one series."""
+        named = self._named(study, self._index.rows(_SHOWN, study.row))
+        return {uid for _row, uid, series in named if series_uid in ("", series)}
+
+    def _named(self, study: OpenStudy, rows: list[sqlite3.Row]) -> Iterator[tuple[sqlite3.Row, str, str]]:
+        """The rows of instances, each with its SOP and Series Instance UID."""
+        series = {
+            row["id"]: self._text(study, row["code"], row["sealed"])
+            for row in self._index.rows("SELECT * FROM series WHERE study = ?", study.row)
+        }
+        for row in rows:
+            yield row, self._text(study, row["handle"], row["sealed"]), series.get(row["series"], "")
 
     def _text(self, study: OpenStudy, handle: bytes, box: bytes) -> str:
         return self._vault.open_box(study.key, handle, box).decode("utf-8", "replace")
@@ -280,7 +287,7 @@ class Catalogue:
             study_uid=study.uid,
             sop_uid=sop_uid,
             series_uid=series_uid,
-            path=str(self._files.object_path(study.handle, handle)),
+            path=self._files.object_name(study.handle, handle),
             key=self._vault.ticket_key(study.key, study.handle, handle),
             size=size,
         )

@@ -52,6 +52,7 @@ class CacheFiles:
         self.root = root
         self.objects = root / "objects"
         self.incoming = root / "incoming"
+        self._objects = str(self.objects)
 
     @classmethod
     def open(cls, directory: Path) -> "CacheFiles":
@@ -85,7 +86,11 @@ class CacheFiles:
 
     def object_path(self, study: str, handle: str) -> Path:
         """Where the object `handle` of the study `study` is or will be."""
-        return self.objects / study / f"{handle}.obj"
+        return Path(self.object_name(study, handle))
+
+    def object_name(self, study: str, handle: str) -> str:
+        """The same as text, for those who have hundreds."""
+        return f"{self._objects}{os.sep}{study}{os.sep}{handle}.obj"
 
     def write_study_file(self, owner: Owner, study: str, content: bytes) -> None:
         """Put a study's file in its place, durably, whatever was there before; makes the study's directory."""

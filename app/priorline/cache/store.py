@@ -180,9 +180,10 @@ class Store:
         opened = self.catalogue.study(study_uid)
         return self.catalogue.instances(opened) if opened else []
 
-    def sop_uids(self, study_uid: str) -> set[str]:
-        """The SOP Instance UIDs of `instances`."""
-        return {instance.sop_uid for instance in self.instances(study_uid)}
+    def sop_uids(self, study_uid: str, series_uid: str = "") -> set[str]:
+        """The SOP Instance UIDs of `instances`, or of those in one series."""
+        opened = self.catalogue.study(study_uid)
+        return self.catalogue.sop_uids(opened, series_uid) if opened else set()
 
     def read(self, instance: StoredInstance) -> bytes:
         """The bytes of an instance as they were added, checked.

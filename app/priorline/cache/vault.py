@@ -3,6 +3,7 @@
 import hmac
 import os
 from collections.abc import Iterable
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -95,5 +96,7 @@ class Vault:
             raise CacheDamaged(_DAMAGED) from error
 
 
+# The rows of a study come one after another; as few studies as are worked on at once.
+@lru_cache(maxsize=16)
 def _box_cipher(study_key: bytes) -> AESGCM:
     return AESGCM(hmac.digest(study_key, b"index", "sha256"))

@@ -131,7 +131,7 @@ class StudyFetch:
         self._commit(self._taken_waiting())
         whole = self._store.finish_fetch(uid, complete=wanted.is_study_in(self._here("")))
         # A group that was lost is found out by the store, and counts as not complete here too.
-        return wanted.is_in(self._here(wanted.series_uid)) and (whole or bool(wanted.series_uid))
+        return wanted.is_in(self._here(wanted.series_uid)) if wanted.series_uid else whole
 
     def prefer(self, series_uid: str, sop_uid: str = "") -> None:
         """Bring forward a series, and in it what lies around an instance, while this runs; from any thread."""
@@ -192,8 +192,7 @@ class StudyFetch:
             self._to_begin = None
 
     def _here(self, series_uid: str) -> set[str]:
-        stored = self._store.instances(self._study.study_uid)
-        return {one.sop_uid for one in stored if series_uid in ("", one.series_uid)}
+        return self._store.sop_uids(self._study.study_uid, series_uid)
 
     def _begin_one(self, announced: Announced) -> Incoming:
         return Arriving(announced, self._own_title, self._take, self._new_spool, self._usual_size)
@@ -276,16 +275,20 @@ class StudyFetch:
         try:
             # A group that could not be written is gone, an earlier one may hold more than was told of yet: only the
             # store knows what is here.
-            stored = self._store.instances(self._study.study_uid)
+            self._tell_what_stayed()
+            here = self._here(series_uid)
         except EnvironmentFault as problem:
             self._progress.held = self._progress.already + self._progress.stored
             return message or str(problem)
-        handles = {one.handle for one in stored}
-        self._tell(self._taken_waiting(), lambda instance: instance.handle in handles)
         uids = self._wanted.uids if self._wanted else None
-        ours = (one for one in stored if series_uid in ("", one.series_uid))
-        self._progress.held = sum(uids is None or one.sop_uid in uids for one in ours)
+        self._progress.held = len(here if uids is None else here & uids)
         return message
+
+    def _tell_what_stayed(self) -> None:
+        waiting = self._taken_waiting()
+        if waiting:
+            handles = {one.handle for one in self._store.instances(self._study.study_uid)}
+            self._tell(waiting, lambda instance: instance.handle in handles)
 
     def _report(self, complete: bool, message: str, seconds: float) -> FetchReport:
         progress = self._progress

@@ -26,7 +26,7 @@ def settle_in() -> None:
     os.umask(0o077)
     crash_in_silence()
     _limit_memory()
-    _leave_what_stays()
+    leave_what_stays()
     if sys.stderr is not None:
         faulthandler.enable()
 
@@ -60,7 +60,7 @@ def work_behind() -> None:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
-def _leave_what_stays() -> None:
+def leave_what_stays() -> None:
     """Look for garbage seldom, and never among what the imports made: that is a twelfth of what a fetch costs."""
     gc.freeze()
     gc.set_threshold(OBJECTS_BETWEEN)
