@@ -177,7 +177,7 @@ def test_the_first_instance_is_told_once_and_is_one_that_is_listed(peer: DicomPe
 
 
 def test_a_listing_that_is_cancelled_is_empty(peer: DicomPeer) -> None:
-    assert DicomArchive(peer).list_study(STUDY, lambda _first: None, lambda: True) == StudyListing()
+    assert DicomArchive(peer).list_study(STUDY, lambda _first: None, lambda: True) == StudyListing(is_cut=True)
 
 
 def assert_same(received: Received, file: Path) -> None:

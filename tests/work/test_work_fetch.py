@@ -534,3 +534,77 @@ def test_a_fetch_that_is_stopped_while_it_lists_says_so(bench: Bench) -> None:
     assert report.state is FetchState.PARTIAL
     assert report.message == "Stopped."
     assert not bench.complete
+
+
+@dataclass
+class Left(Script):
+    """An archive whose list is cancelled by whoever asks."""
+
+    stopped: bool = False
+
+    def list_study(
+        self, study_uid: str, on_first: Callable[[FirstListed], None], cancelled: Callable[[], bool]
+    ) -> StudyListing:
+        self.stopped = True
+        return StudyListing(is_cut=True)
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_stopped_while_it_lists_nothing_new_is_noted_of_a_study(bench: Bench, streams: bool) -> None:
+    """A row that tells an old count, or none, says nothing of what is missing."""
+    bench.fetch(Script(breaks_after=3))
+    before = bench.store.presence([STUDY])[STUDY]
+    for told in (3, None):
+        archive = Left(streams=streams)
+        report = bench.fetch(
+            archive, row=replace(ROW, images=told), cancelled=lambda archive=archive: archive.stopped
+        )
+        assert (report.state, report.message) == (FetchState.PARTIAL, "Stopped.")
+        assert bench.store.presence([STUDY])[STUDY] == before
+        assert archive.asked == []
+
+
+@pytest.mark.parametrize("told", [IMAGES, None])
+def test_stopped_while_it_lists_a_whole_study_stays_whole(bench: Bench, told: int | None) -> None:
+    bench.fetch(Script())
+    archive = Left()
+    bench.fetch(archive, row=replace(ROW, images=told), cancelled=lambda: archive.stopped)
+    assert bench.complete
+
+
+def test_a_stream_whose_list_is_stopped_is_never_whole(bench: Bench) -> None:
+    """What came stays; that the row's count came as well says nothing."""
+    archive = Left(streams=True)
+    report = bench.fetch(archive, row=replace(ROW, images=IMAGES))
+    assert (report.state, report.message) == (FetchState.PARTIAL, "Stopped.")
+    assert len(bench.store.sop_uids(STUDY)) == IMAGES
+    assert not bench.complete
+
+
+@dataclass
+class NamesOne(Named):
+    """An archive that breaks off when it is asked for more than one by name."""
+
+    def retrieve_listed(
+        self,
+        study_uid: str,
+        next_batch: Callable[[], Batch | None],
+        sop_classes: Collection[str],
+        receiver: Receiver,
+        cancelled: Callable[[], bool],
+    ) -> RetrieveSummary | None:
+        def one() -> Batch | None:
+            batch = next_batch()
+            if batch is not None and len(batch.sop_uids) > 1:
+                raise ArchiveBroken("North broke off the connection.")
+            return batch
+
+        return super().retrieve_listed(study_uid, one, sop_classes, receiver, cancelled)
+
+
+def test_who_breaks_off_at_a_list_of_names_is_asked_for_the_study(bench: Bench) -> None:
+    archive = NamesOne()
+    report = bench.fetch(archive)
+    assert archive.names == [(sop_uid(0),)]
+    assert archive.asked == [None]
+    assert (report.state, report.received) == (FetchState.COMPLETE, IMAGES)

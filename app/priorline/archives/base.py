@@ -148,7 +148,7 @@ class Archive(Protocol):
     def list_study(
         self, study_uid: str, on_first: Callable[[FirstListed], None], cancelled: Callable[[], bool]
     ) -> StudyListing:
-        """List what a study consists of; an empty listing where it is cancelled.
+        """List what a study consists of; where it is cancelled, an empty listing that says so.
 
         Where instances can be asked for by name, `on_first` is called with one of them, once, as soon as it is known.
         """

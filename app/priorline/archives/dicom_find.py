@@ -44,11 +44,20 @@ ITEM_KEYS = {
 
 @dataclass
 class Tally:
-    """What one query brought: rows taken, rows that could not be read or were foreign, and whether it was cut off."""
+    """What one query brought: rows taken, rows that could not be read or were foreign, and whether it was cut off.
+
+    `warned`: it ended with another status than success, so that there may be more.
+    """
 
     rows: int = 0
     dropped: int = 0
     cut: bool = False
+    warned: bool = False
+
+    @property
+    def has_hole(self) -> bool:
+        """Whether not all that there is has been told and read."""
+        return self.dropped > 0 or self.cut or self.warned
 
 
 def find_studies(
@@ -134,6 +143,7 @@ def rows_of(
             yield row
     # A warning (Bxxx) ends a search that was otherwise answered.
     status = answer.Status or 0
+    tally.warned = status != 0
     if status not in (0, CANCELLED) and status >> 12 != 0xB:
         raise refused_status(session.peer, status, "the search")
 

@@ -21,13 +21,16 @@ def list_study(
     on_first: Callable[[FirstListed], None] = lambda _first: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> StudyListing:
-    """The series and instances of a study, empty where it is cancelled; `on_first` as of `Archive.list_study`."""
+    """The series and instances of a study, cut where it is cancelled; `on_first` as of `Archive.list_study`.
+
+    A list with a hole in it is none: who fetches by it would take a part for the whole.
+    """
     uid_key(study_uid)
     try:
         with associate(peer, PROPOSAL, cancelled) as session:
             return _Listing(session, study_uid, on_first).run()
     except Cancelled:
-        return StudyListing()
+        return StudyListing(is_cut=True)
 
 
 def in_order(told: Iterable[tuple[int | None, str]]) -> list[str]:
@@ -41,20 +44,30 @@ class _Listing:
         self._session, self._study_uid, self._on_first = session, study_uid, on_first
         self._classes = self._classes_in_study()
         # Orthanc opens every file for the class of an image, but knows those of a study.
-        self._image_keys = IMAGE_KEYS if self._classes else (*IMAGE_KEYS, "SOPClassUID")
-        self._has_first = False
+        self._asks_classes = not self._classes
+        self._image_keys = (*IMAGE_KEYS, "SOPClassUID") if self._asks_classes else IMAGE_KEYS
+        self._has_first = self._lacks_class = False
 
     def run(self) -> StudyListing:
-        series = self._series()
-        return StudyListing(series, self._all_instances(series), frozenset(self._classes))
+        series, has_hole = self._series()
+        instances = None if has_hole else self._all_instances(series)
+        # Some of the classes would keep those of the others from being sent at all.
+        knows_all = not self._asks_classes or (instances is not None and not self._lacks_class)
+        return StudyListing(series, instances, frozenset(self._classes if knows_all else ()))
 
-    def _series(self) -> tuple[SeriesAnswer, ...]:
+    def _series(self) -> tuple[tuple[SeriesAnswer, ...], bool]:
+        """The series, and whether there may be others."""
         found: dict[str, SeriesAnswer] = {}
-        for row in rows_of(self._session, Tally(), "SERIES", SERIES_KEYS, StudyInstanceUID=self._study_uid):
+        tally = Tally()
+        for row in rows_of(self._session, tally, "SERIES", SERIES_KEYS, StudyInstanceUID=self._study_uid):
+            if row.uid("StudyInstanceUID") not in ("", self._study_uid):
+                continue
             answer = series_answer(row)
-            if answer and row.uid("StudyInstanceUID") in ("", self._study_uid):
+            if answer is None:
+                tally.dropped += 1
+            else:
                 found.setdefault(answer.series_uid, answer)
-        return tuple(found.values())
+        return tuple(found.values()), tally.has_hole
 
     def _all_instances(self, series: Iterable[SeriesAnswer]) -> dict[str, list[str]] | None:
         found: dict[str, list[str]] = {}
@@ -63,24 +76,28 @@ class _Listing:
             if not uids:
                 return None
             found[one.series_uid] = uids
-        return found
+        return found or None
 
     def _instances(self, series_uid: str) -> list[str]:
-        """The SOP Instance UIDs of a series in their order; nothing where IMAGE level is refused."""
+        """The SOP Instance UIDs of a series in their order; nothing where they are not all told."""
         told: list[tuple[int | None, str]] = []
+        tally = Tally()
         asked = {"StudyInstanceUID": self._study_uid, "SeriesInstanceUID": series_uid}
         try:
-            for row in rows_of(self._session, Tally(), "IMAGE", self._image_keys, bounded=False, **asked):
+            for row in rows_of(self._session, tally, "IMAGE", self._image_keys, bounded=False, **asked):
                 if row.uid("SeriesInstanceUID") in ("", series_uid):
                     told.append((row.number("InstanceNumber"), self._noted(series_uid, row)))
         except ArchiveRefused:
             return []
-        return in_order(told)
+        has_hole = tally.has_hole or any(not uid for _number, uid in told)
+        return [] if has_hole else in_order(told)
 
     def _noted(self, series_uid: str, row: Row) -> str:
         uid, sop_class = row.uid("SOPInstanceUID"), row.uid("SOPClassUID")
         if sop_class:
             self._classes.add(sop_class)
+        elif self._asks_classes:
+            self._lacks_class = True
         if uid and not self._has_first:
             self._has_first = True
             self._on_first(FirstListed(series_uid, uid, frozenset(self._classes)))

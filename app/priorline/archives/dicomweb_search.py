@@ -118,7 +118,7 @@ def list_study(peer: DicomWebPeer, study_uid: str, cancelled: Callable[[], bool]
         series, classes = _series(peer, study_uid, cancelled), set[str]()
         return StudyListing(series, _instances(peer, study_uid, classes, cancelled), frozenset(classes - {""}))
     except Cancelled:
-        return StudyListing()
+        return StudyListing(is_cut=True)
 
 
 def _series(peer: DicomWebPeer, study_uid: str, cancelled: Callable[[], bool]) -> tuple[SeriesAnswer, ...]:

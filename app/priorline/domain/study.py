@@ -119,12 +119,13 @@ class StudyListing:
 
     `instances` has SOP Instance UIDs by Series Instance UID, each series in the order of its instance numbers as far
     as told; None where the hospital does not list them, or leaves some out. `sop_classes` decide what is negotiated
-    for retrieval; there are none where it does not tell.
+    for retrieval; there are none where it does not tell all. `is_cut`: it was cancelled, and says nothing.
     """
 
     series: tuple[SeriesAnswer, ...] = ()
     instances: Mapping[str, list[str]] | None = None
     sop_classes: frozenset[str] = frozenset()
+    is_cut: bool = False
 
 
 def in_fetch_order(answers: Iterable[StudyAnswer], departments: Collection[str]) -> tuple[StudyAnswer, ...]:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import msgspec
@@ -58,6 +59,10 @@ class Progress:
     bytes: int = 0
     told: int = 0
     reasons: dict[str, None] = field(default_factory=dict)
+
+
+class _Stopped(Exception):
+    """It was cancelled before anybody knew what the study consists of."""
 
 
 class StudyFetch:
@@ -122,13 +127,18 @@ class StudyFetch:
         uid = self._study.study_uid
         here = self._here(series_uid)
         # Making a group durable waits for the disk; the archive goes on sending meanwhile.
-        with ThreadPoolExecutor(1, thread_name_prefix="commit") as self._committer:
+        wanted = None
+        with ThreadPoolExecutor(1, thread_name_prefix="commit") as self._committer, suppress(_Stopped):
             if self._archive.streams_studies and self._study.images and not (here or series_uid):
                 wanted = self._stream(self._study.images)
             else:
                 wanted = self._ask(series_uid, here)
         self._settle_commit()
         self._commit(self._taken_waiting())
+        if wanted is None:
+            # Nothing is known that could be noted of the study; what was, stays.
+            self._progress.reasons["Stopped."] = None
+            return False
         whole = self._store.finish_fetch(uid, complete=wanted.is_study_in(self._here("")))
         # A group that was lost is found out by the store, and counts as not complete here too.
         return wanted.is_in(self._here(wanted.series_uid)) if wanted.series_uid else whole
@@ -142,7 +152,10 @@ class StudyFetch:
         told = self._study.images or 0
         self._to_begin, self._progress.expected = told, 0 if series_uid else told
         with self._retrieval.scout:
-            wanted = self._note_listed(self._retrieval.listing(series_uid, here), series_uid)
+            listing = self._retrieval.listing(series_uid, here)
+            if listing.is_cut:
+                raise _Stopped
+            wanted = self._note_listed(listing, series_uid)
             self._progress.already = len(here if wanted.uids is None else here & wanted.uids)
             self._correct(told, wanted.study_count)
             if here:
@@ -159,13 +172,16 @@ class StudyFetch:
         """Retrieve the whole study, of which `told` images are said to be, while the hospital lists them."""
         self._progress.expected = self._to_begin = told
         with ThreadPoolExecutor(1, thread_name_prefix="list") as lister:
-            listing = lister.submit(self._retrieval.listing, "", set())
+            asked = lister.submit(self._retrieval.listing, "", set())
             try:
                 self._retrieve(self._retrieval.stream)
             finally:
-                wanted = self._note_listed(listing.result(), "")
-                self._correct(told, wanted.study_count)
-        return wanted
+                listing = asked.result()
+                if not listing.is_cut:
+                    self._correct(told, self._note_listed(listing, "").study_count)
+        if self._wanted is None:
+            raise _Stopped
+        return self._wanted
 
     def _correct(self, told: int, count: int) -> None:
         """The hospital's list counts, where it says another number than was begun with."""

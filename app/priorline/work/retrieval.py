@@ -66,8 +66,12 @@ class Retrieval:
                 self.scout(first)
                 self.scout.lead(LEAD)
 
-        # To its end also where the first image met a full disk: whoever is told so wants to know of how many.
-        return self._archive.list_study(self._study_uid, on_first, self._cancelled)
+        try:
+            # To its end also where the first image met a full disk: whoever is told so wants to know of how many.
+            return self._archive.list_study(self._study_uid, on_first, self._cancelled)
+        except BaseException:
+            self._over = True
+            raise
 
     def run(self, wanted: Wanted, here: set[str]) -> None:
         """Retrieve what is not `here`; raises what ended it where that left something out."""
@@ -96,7 +100,12 @@ class Retrieval:
             return True
         # There are archives that break off when they are asked by name.
         may_answer = self._problem is None or isinstance(self._problem, ArchiveBroken)
-        return may_answer and not self._came and not wanted.is_in(here)
+        return may_answer and self._came <= self._scouted and not wanted.is_in(here)
+
+    @property
+    def _scouted(self) -> set[str]:
+        """What came before anybody asked for several: who answers a single name may not do so for a list of them."""
+        return {self.scout.sent_for.sop_uid} if self.scout.sent_for else set()
 
     def _run_parts(self, wanted: Wanted, here: set[str]) -> None:
         for part in wanted.parts(here | self._arrived):
@@ -157,7 +166,7 @@ class Retrieval:
         """One connection; what its end leaves out is left to the others. Whether it ended well."""
         if not len(order):
             return True
-        lane = _Lane(order, self._came)
+        lane = _Lane(order, self._came, self._scouted)
         try:
             self._ask(lane.next, wanted.classes)
             return True
@@ -202,14 +211,14 @@ def _batch_of(first: FirstListed) -> Batch:
 class _Lane:
     """The batches of one connection, one after another."""
 
-    def __init__(self, order: FetchOrder, came: set[str]) -> None:
-        self._order, self._came = order, came
+    def __init__(self, order: FetchOrder, came: set[str], scouted: set[str]) -> None:
+        self._order, self._came, self._scouted = order, came, scouted
         self._batch: Batch | None = None
         self._asked = 0
 
     def next(self) -> Batch | None:
         self.settle()
-        if self._asked >= IN_VAIN and not self._came:
+        if self._asked >= IN_VAIN and self._came <= self._scouted:
             return None
         self._asked += 1
         self._batch = self._order.next(self._came)
