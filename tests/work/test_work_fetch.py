@@ -449,8 +449,12 @@ def test_a_list_that_fails_leaves_what_the_stream_brought(bench: Bench) -> None:
 
 @dataclass
 class Named(Script):
-    """An archive that goes by names; its list waits for what is done about its first row."""
+    """An archive that goes by names; its list waits for what is done about its first row.
 
+    `names_one`: it breaks off when it is asked for more than one at once.
+    """
+
+    names_one: bool = False
     first_faults: list[Exception] = field(default_factory=list)
     names: list[tuple[str, ...]] = field(default_factory=list)
     settled: threading.Event = field(default_factory=threading.Event)
@@ -481,6 +485,8 @@ class Named(Script):
         done = 0
         try:
             while (batch := next_batch()) is not None:
+                if self.names_one and len(batch.sop_uids) > 1:
+                    raise ArchiveBroken("North broke off the connection.")
                 self.names.append(batch.sop_uids)
                 if self.first_faults:
                     raise self.first_faults.pop()
@@ -581,29 +587,8 @@ def test_a_stream_whose_list_is_stopped_is_never_whole(bench: Bench) -> None:
     assert not bench.complete
 
 
-@dataclass
-class NamesOne(Named):
-    """An archive that breaks off when it is asked for more than one by name."""
-
-    def retrieve_listed(
-        self,
-        study_uid: str,
-        next_batch: Callable[[], Batch | None],
-        sop_classes: Collection[str],
-        receiver: Receiver,
-        cancelled: Callable[[], bool],
-    ) -> RetrieveSummary | None:
-        def one() -> Batch | None:
-            batch = next_batch()
-            if batch is not None and len(batch.sop_uids) > 1:
-                raise ArchiveBroken("North broke off the connection.")
-            return batch
-
-        return super().retrieve_listed(study_uid, one, sop_classes, receiver, cancelled)
-
-
 def test_who_breaks_off_at_a_list_of_names_is_asked_for_the_study(bench: Bench) -> None:
-    archive = NamesOne()
+    archive = Named(names_one=True)
     report = bench.fetch(archive)
     assert archive.names == [(sop_uid(0),)]
     assert archive.asked == [None]

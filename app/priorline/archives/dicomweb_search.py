@@ -146,7 +146,7 @@ def _instances(
                 classes.add(row.uid(fields[3]))
     except ArchiveRefused:
         return None
-    has_hole = tally.dropped or tally.cut or "" in told or any(not uid for pairs in told.values() for _, uid in pairs)
+    has_hole = tally.has_hole or "" in told or any(not uid for pairs in told.values() for _, uid in pairs)
     return None if has_hole else {series: in_order(pairs) for series, pairs in told.items()} or None
 
 
