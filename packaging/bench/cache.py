@@ -18,7 +18,18 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from _common import Sample, Way, milliseconds, note, paired_ratio, private_place, save, show, take_turns
+from _common import (
+    Sample,
+    Way,
+    memory_in_use,
+    milliseconds,
+    note,
+    paired_ratio,
+    private_place,
+    save,
+    show,
+    take_turns,
+)
 
 from priorline.cache import cleanup
 from priorline.cache.catalogue import Entry, OpenStudy
@@ -302,7 +313,7 @@ def report(samples: dict[str, Sample], bytes_each: float, rebuilt: float) -> Non
 
 def main() -> None:
     """Measure, print, write."""
-    with private_place() as place:
+    with private_place() as place, memory_in_use(place):
         samples = sealing(place)
         rebuilt = rebuild(place / "rebuilt")["seconds"]
         samples |= looking_after(place / "large")
