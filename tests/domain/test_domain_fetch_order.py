@@ -119,6 +119,9 @@ def test_several_lanes_share_it_without_asking_twice() -> None:
 
 
 def test_a_sample_is_what_scrolling_needs_first() -> None:
-    batch = FetchOrder({"a": series("a", 500)}, ()).next()
+    order = FetchOrder({"a": series("a", 500)}, (), 4)
+    batch = order.next()
     assert batch is not None
-    assert len(batch.sop_uids) == SAMPLE
+    assert batch.sop_uids[:SAMPLE] == ("a.0", "a.250", "a.499")
+    # A question for these alone would cost more than they do, where nothing else is to be sampled.
+    assert len(batch.sop_uids) == BATCH_MOST

@@ -237,7 +237,10 @@ def test_a_warning_or_a_refusal_after_everything_came_is_complete(anew: Callable
         cache.assert_true(report)
 
 
-def test_an_end_without_a_status_is_no_good_end_and_loses_nothing(cache: Cache) -> None:
+def test_an_end_without_a_status_is_no_good_end_and_loses_nothing(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch_order, "BATCH_MOST", 8)
     with Hospital(ALL, status=lambda _by_name, _sent: None, associations=1) as hospital:
         report = cache.fetch(hospital)
     assert report.state is FetchState.PARTIAL

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 # How many are asked for at once: few enough that a change of mind is followed soon, and that lanes end together;
-# enough that one more question, which costs a slow line twice its delay, is rare.
-BATCH_LEAST, BATCH_MOST = 8, 32
+# enough that one more question is rare: it costs a slow line five images.
+BATCH_LEAST, BATCH_MOST = 8, 64
 # A connection takes a moment to be agreed on; for fewer images than this one more is not worth it.
 LANE_LEAST = 16
 SAMPLE = 3
@@ -38,7 +38,9 @@ class FetchOrder:
         self._listed = listed
         self._waiting = {series: deque(_missing(uids, here)) for series, uids in listed.items()}
         self._series = sorted(self._waiting, key=lambda series: len(listed[series]) > SAMPLE)
-        self._unsampled = [series for series in self._series if self._waiting[series]]
+        unsampled = [series for series in self._series if self._waiting[series]]
+        # A single series begins with its sample anyway.
+        self._unsampled = unsampled if len(unsampled) > 1 else []
         self._given: Counter[str] = Counter()
         self.lanes = max(1, min(connections, -(-self._left() // LANE_LEAST)))
 

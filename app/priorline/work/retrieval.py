@@ -15,8 +15,9 @@ from priorline.work.scout import Scout
 from priorline.work.wanted import Wanted
 
 NOTHING = RetrieveSummary(0, 0, 0, 0, 0)
-# So many seconds the list waits for the first image; it may be one that lies on a tape.
-LEAD = 0.25
+# So many seconds the list waits for the first image: enough where both take turns on our cores, little where the line
+# is slow, which carries both at once.
+LEAD = 0.08
 # After so many requests by name that brought nothing, of a study of which nothing came, it is not done by name.
 IN_VAIN = 2
 
