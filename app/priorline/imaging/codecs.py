@@ -13,8 +13,8 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from priorline.errors import CannotDecode
+from priorline.imaging.elements import PYDICOM_FAULTS, integer, raw
 from priorline.imaging.outline import Outline
-from priorline.imaging.read import PYDICOM_FAULTS, integer, raw
 
 # python-gdcm comes last because a damaged stream can make it end the process.
 _TRUSTED = ("pylibjpeg", "pyjpegls", "pillow", "pydicom", "gdcm")

@@ -2,44 +2,32 @@
 
 import io
 import logging
-import math
-import struct
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import pydicom
-from pydicom.charset import convert_encodings, default_encoding
-from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
-from pydicom.tag import BaseTag, Tag
 
 from priorline.domain.patient import Identifier, Patient
 from priorline.errors import NotDicom
-from priorline.imaging.instance import InstanceHeader
-from priorline.imaging.outline import PIXEL_TAGS, Body, Outline, Place, outline
-
-PYDICOM_FAULTS: tuple[type[Exception], ...] = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
+from priorline.imaging.elements import (
+    PYDICOM_FAULTS,
+    Elements,
+    Head,
+    functional_group,
+    integer,
+    items,
+    numbers,
+    text,
+    texts,
 )
-"""What pydicom and the codecs behind it raise on damaged or unknown input (tried); all but our own mistakes."""
+from priorline.imaging.instance import InstanceHeader
+from priorline.imaging.outline import PIXEL_TAGS, Body, Outline, outline
 
 PROJECTION = frozenset(("CR", "DX", "MG", "IO", "PX", "RF", "RG", "XA"))
 _LOSSY_SYNTAXES = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55, 81))
@@ -49,7 +37,6 @@ _quiet_lock = threading.RLock()
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 # A cine of hours; more is a mistake or an attack, and costs memory for every frame.
 MOST_FRAMES = 20_000
-_SHORT_VALUE = 128
 
 
 def read_header(data: Body | BinaryIO | Path) -> InstanceHeader:
@@ -90,33 +77,6 @@ def parse(whole: Outline) -> Dataset:
         )
     except PYDICOM_FAULTS as fault:
         raise NotDicom("The file is damaged: its elements cannot be read.") from fault
-
-
-class Head:
-    """The elements of the top level of an object, each read when it is asked for: most are never."""
-
-    def __init__(self, whole: Outline, places: dict[int, Place]) -> None:
-        self._whole, self._places = whole, places
-        characters = self.element(_tag("SpecificCharacterSet"))
-        self.characters = _encodings(characters) if characters else default_encoding
-
-    def element(self, tag: BaseTag) -> RawDataElement | None:
-        """An element as it stands there, None where it is missing."""
-        place = self._places.get(tag)
-        if place is None:
-            return None
-        vr, start, length = place
-        value = bytes(self._whole.body[start : start + length])
-        whole = self._whole
-        return RawDataElement(tag, vr.decode("ascii") or None, length, value, 0, whole.implicit, whole.little, True)
-
-
-Elements = Dataset | Head
-
-
-@lru_cache(maxsize=64)
-def _encodings(characters: RawDataElement) -> tuple[str, ...]:
-    return tuple(convert_encodings(convert_raw_data_element(characters).value))
 
 
 def header_of(whole: Outline, ds: Elements, frame: int = 0) -> InstanceHeader:
@@ -168,88 +128,6 @@ def header_of(whole: Outline, ds: Elements, frame: int = 0) -> InstanceHeader:
         frame_positions=_each_frame(ds, frames, _position, "PlanePositionSequence"),
         frame_orientations=_each_frame(ds, frames, _orientation, "PlaneOrientationSequence"),
     )
-
-
-@lru_cache(maxsize=256)
-def _tag(keyword: str) -> BaseTag:
-    return Tag(keyword)
-
-
-def raw(ds: Elements, keyword: str) -> Any:
-    """The value of an element, None where it is missing or cannot be understood."""
-    try:
-        # By tag: pydicom looks a keyword up at every call.
-        tag = _tag(keyword)
-        if isinstance(ds, Head):
-            element = ds.element(tag)
-            return None if element is None else _value(element, ds.characters)
-        return ds[tag].value if tag in ds else None
-    except PYDICOM_FAULTS:
-        return None
-
-
-def _value(element: RawDataElement, characters: str | tuple[str, ...]) -> Any:
-    is_short = element.length <= _SHORT_VALUE
-    return (_converted if is_short else _converted.__wrapped__)(element, characters)
-
-
-# The images of a series repeat nearly all of their values.
-@lru_cache(maxsize=4096)
-def _converted(element: RawDataElement, characters: str | tuple[str, ...]) -> Any:
-    encoding = characters if isinstance(characters, str) else list(characters)
-    return convert_raw_data_element(element, encoding=encoding).value
-
-
-def text(ds: Elements, keyword: str) -> str:
-    """The first value as text, stripped; "" where there is none."""
-    found = texts(ds, keyword)
-    return found[0] if found else ""
-
-
-def texts(ds: Elements, keyword: str) -> tuple[str, ...]:
-    """All values as text, stripped."""
-    return tuple(str(entry).strip(" \0") for entry in _values(ds, keyword))
-
-
-def numbers(ds: Elements, keyword: str, count: int) -> tuple[float, ...]:
-    """Exactly `count` finite numbers; () where there are fewer, or one of them is none."""
-    try:
-        found = tuple(float(entry) for entry in _values(ds, keyword)[:count])
-    except (TypeError, ValueError):
-        return ()
-    return found if len(found) == count and all(math.isfinite(entry) for entry in found) else ()
-
-
-def integer(ds: Elements, keyword: str) -> int | None:
-    """The first value as a whole number; None where it is missing or none."""
-    found = numbers(ds, keyword, 1)
-    return int(found[0]) if found else None
-
-
-def items(ds: Elements, keyword: str) -> list[Dataset]:
-    """The items of a sequence; empty where it is missing or is no sequence."""
-    value = raw(ds, keyword)
-    return list(value) if isinstance(value, pydicom.Sequence) else []
-
-
-def functional_group(ds: Elements, macro: str, frame: int) -> Dataset | None:
-    """The first item of a functional group macro, of the frame before the shared one (PS3.3 C.7.6.16)."""
-    per_frame = raw(ds, "PerFrameFunctionalGroupsSequence")
-    shared = items(ds, "SharedFunctionalGroupsSequence")
-    own = [per_frame[frame]] if isinstance(per_frame, pydicom.Sequence) and frame < len(per_frame) else []
-    for group in (*own, *shared[:1]):
-        if found := items(group, macro):
-            return found[0]
-    return None
-
-
-def _values(ds: Elements, keyword: str) -> list[Any]:
-    value = raw(ds, keyword)
-    if value is None or value == "" or isinstance(value, bytes | pydicom.Sequence):
-        return []
-    if isinstance(value, list | tuple | pydicom.multival.MultiValue):
-        return list(value)
-    return [value]
 
 
 def _patient(ds: Elements) -> Patient:

@@ -5,9 +5,9 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from priorline.imaging.codecs import PixelFormat
+from priorline.imaging.elements import functional_group, integer, items, numbers, raw, text, texts
 from priorline.imaging.frame import LookupTable, Pixels, ValueMapping
 from priorline.imaging.instance import Window
-from priorline.imaging.read import functional_group, integer, items, numbers, raw, text, texts
 
 
 def grey_mapping(
