@@ -19,6 +19,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import numpy as np
 from _common import Sample, show, take_turns
+from _meter import settle
 from _orthanc import BIRTH_DATE, PATIENT_ID, PATIENT_NAME, SEX, Made
 from _ours import settings_for
 from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, Qt, QTimer
@@ -132,6 +133,7 @@ class Round(QObject):
         yield lambda: self._is_whole(self._stack) and pane.frame is not None
         yield from self._seen_once(pane)
         yield from self._at_rest("rest before")
+        settle()
         painted = Painted(window.comparison.prior.pane)
         began = time.perf_counter()
         window.list.select(self._study.uid)
@@ -208,7 +210,7 @@ def measure(
     def way() -> dict[str, float]:
         place = fresh()
         place.mkdir()
-        os.sync()
+        settle()
         told_here = subprocess.run(
             [sys.executable, *options, __file__, json.dumps([port, str(place), *_plain(stack), *_plain(study)])],
             check=True,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from _meter import timed
+from _meter import settle, timed
 from _orthanc import CALLING, TITLE, Made
 
 from priorline.archives.base import Archive
@@ -161,7 +161,7 @@ class Ours:
                 assert report.state is FetchState.COMPLETE, report.message
                 assert report.received == len(store.instances(study.uid)) == study.slices
 
-            os.sync()
+            settle()
             return act(run, archive)
 
     def _trail(self) -> AuditTrail:

@@ -21,7 +21,6 @@ from pathlib import Path
 from _common import (
     Sample,
     Way,
-    memory_in_use,
     milliseconds,
     note,
     paired_ratio,
@@ -313,7 +312,7 @@ def report(samples: dict[str, Sample], bytes_each: float, rebuilt: float) -> Non
 
 def main() -> None:
     """Measure, print, write."""
-    with private_place() as place, memory_in_use(place):
+    with private_place() as place:
         samples = sealing(place)
         rebuilt = rebuild(place / "rebuilt")["seconds"]
         samples |= looking_after(place / "large")

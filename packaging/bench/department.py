@@ -14,7 +14,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from _common import Sample, Way, memory_in_use, paired_ratio, private_place, save, show, take_turns
+from _common import Sample, Way, paired_ratio, private_place, save, show, take_turns
 from _orthanc import CALLING, SLICES, STUDY, TITLE, free_port, orthanc_with_study
 from fetch import cpu_of, run
 
@@ -113,7 +113,7 @@ def main() -> None:
     missing = [name for name in ("storescu", "dcmsend") if not shutil.which(name)]
     if missing:
         raise SystemExit(f"bench: this needs {', '.join(missing)} of DCMTK and Orthanc (Debian: dcmtk, orthanc)")
-    with private_place() as place, memory_in_use(place):
+    with private_place() as place:
         for name in ("hospital", "department"):
             (place / name).mkdir()
         http = free_port()
