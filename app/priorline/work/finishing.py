@@ -13,7 +13,7 @@ WAITING_MAX = 2
 
 
 class Finishing:
-    """A `Receiver` that calls each `finish` of another one on `threads` of its own; a `with` waits for all.
+    """A `Receiver` that calls each `finish` of another one in turn on a thread of its own; a `with` waits for all.
 
     `on_whole` is called with the SOP Instance UID of each that is whole, by whoever brings it.
 
@@ -21,11 +21,9 @@ class Finishing:
     after it is dropped, and `has_failed` tells early.
     """
 
-    def __init__(
-        self, receiver: Receiver, on_whole: Callable[[str], None] = lambda _uid: None, threads: int = 1
-    ) -> None:
+    def __init__(self, receiver: Receiver, on_whole: Callable[[str], None] = lambda _uid: None) -> None:
         self._receiver, self._on_whole = receiver, on_whole
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="finish")
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="finish")
         self._waiting: deque[Future[None]] = deque()
         self.has_failed = False
 

@@ -18,8 +18,6 @@ NOTHING = RetrieveSummary(0, 0, 0, 0, 0)
 # So many seconds the list waits for the first image: enough where both take turns on our cores, little where the line
 # is slow, which carries both at once.
 LEAD = 0.08
-# A stream does not wait for answers of ours, so one thread does not keep up with it.
-STREAM_FINISHERS = 2
 # After so many requests by name that brought nothing, of a study of which nothing came, it is not done by name.
 IN_VAIN = 2
 
@@ -124,7 +122,7 @@ class Retrieval:
                 return
 
     def _run_stream(self, series_uid: str | None) -> None:
-        with Finishing(self._receiver, threads=STREAM_FINISHERS) as finishing:
+        with Finishing(self._receiver) as finishing:
             summary = self._archive.retrieve(
                 self._study_uid, series_uid, (), finishing, lambda: self._cancelled() or finishing.has_failed
             )
