@@ -7,6 +7,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -61,6 +62,43 @@ def private_place() -> Iterator[Path]:
         for variable, name in (("XDG_DATA_HOME", "data"), ("XDG_CONFIG_HOME", "config"), ("XDG_CACHE_HOME", "cache")):
             os.environ[variable] = str(place / name)
         yield place
+
+
+@contextmanager
+def memory_in_use(place: Path) -> Iterator[None]:
+    """The memory full of what was read from files, as on a machine that has run for a day; Linux only.
+
+    What is full of files is used for others at once; what is free may first have to be lent (see `_meter.settle`).
+    """
+    ballast, size = place / "ballast", _free_memory()
+    if size:
+        note(f"filling {size >> 20} MB of memory")
+        with ballast.open("wb") as file:
+            file.truncate(size)
+        share = -(-size // (os.cpu_count() or 1))
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda start: _read(ballast, start, share), range(0, size, share)))
+    try:
+        yield
+    finally:
+        ballast.unlink(missing_ok=True)
+
+
+def _free_memory() -> int:
+    """Bytes that nothing uses, and a little more; 0 where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+    except FileNotFoundError:
+        return 0
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemFree:")) + (512 << 20)
+
+
+def _read(path: Path, start: int, length: int) -> None:
+    block = bytearray(1 << 20)
+    with path.open("rb", buffering=0) as file:
+        file.seek(start)
+        while length > 0 and (count := file.readinto(block)):
+            length -= count
 
 
 def note(text: str) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import _fetch_window
-from _common import Sample, Way, note, paired_ratio, private_place, save, show, take_turns
+from _common import Sample, Way, memory_in_use, note, paired_ratio, private_place, save, show, take_turns
 from _dcmqrscp import dcmqrscp
 from _orthanc import CALLING, WEB_PLUGIN, Made, free_port, orthanc, write_study
 from _ours import ASSOCIATIONS, Ours
@@ -198,7 +198,7 @@ def main() -> None:
     missing = [name for name in ("getscu", "movescu", "storescp", "dcmqrscp", "curl") if not shutil.which(name)]
     if missing:
         raise SystemExit(f"bench: {', '.join(missing)} missing; this needs Debian's dcmtk, curl and orthanc")
-    with private_place() as place:
+    with private_place() as place, memory_in_use(place):
         samples = measure(place, chosen.parts, chosen.peers, chosen.rounds)
     save("fetch", samples, slices=SLICES, rounds=chosen.rounds)
 

@@ -12,7 +12,7 @@ import shutil
 from itertools import count
 from pathlib import Path
 
-from _common import Sample, Way, paired_ratio, private_place, save, show, take_turns
+from _common import Sample, Way, memory_in_use, paired_ratio, private_place, save, show, take_turns
 from _orthanc import WEB_PLUGIN, Made, free_port, orthanc, write_study
 from _ours import Ours, web_settings_for
 from _slow_proxy import EACH_WAY, slow_proxy
@@ -82,7 +82,7 @@ def main() -> None:
     missing = [name for name in ("curl", "getscu", "dcmsend") if not shutil.which(name)]
     if missing:
         raise SystemExit(f"bench: this needs {', '.join(missing)} (Debian: curl, dcmtk, orthanc, orthanc-dicomweb)")
-    with private_place() as place:
+    with private_place() as place, memory_in_use(place):
         samples = measure(place, chosen.rounds)
     report(samples, chosen.rounds)
 
