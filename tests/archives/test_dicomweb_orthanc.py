@@ -23,6 +23,7 @@ from priorline.archives.dicom import DicomArchive
 from priorline.archives.dicomweb import DicomWebArchive
 from priorline.archives.dicomweb_peer import DicomWebPeer
 from priorline.archives.incoming import Received, whole
+from priorline.domain.fetch_order import Batch
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import StudyAnswer
 from priorline.errors import ArchiveRefused
@@ -143,6 +144,20 @@ def test_one_series_comes_alone(both: Both) -> None:
         got: list[Received] = []
         both.web.retrieve(MIXED, series, (), whole(got.append), lambda: False)
         assert {one.sop_instance_uid for one in got} == set(uids)
+
+
+def test_images_come_by_their_names(both: Both) -> None:
+    got: list[Received] = []
+    listed = instances_of(both.web, MIXED)
+    assert listed is not None
+    batches = iter([Batch(series, (uids[-1], f"{uids[-1]}.9")) for series, uids in sorted(listed.items())])
+    summary = both.web.retrieve_listed(MIXED, lambda: next(batches, None), (), whole(got.append), lambda: False)
+    assert summary is not None
+    assert (summary.received, summary.status) == (len(listed), 0xB000)
+    assert [one.sop_instance_uid for one in got] == [uids[-1] for _, uids in sorted(listed.items())]
+    for one in got:
+        stored = dcmread(both.files[one.sop_instance_uid])
+        assert dcmread(BytesIO(part10_head(one, "ORTHANC") + one.dataset)) == stored
 
 
 def test_a_study_that_it_does_not_have_is_refused_in_words(both: Both) -> None:

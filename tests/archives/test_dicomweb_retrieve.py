@@ -14,6 +14,7 @@ from priorline.archives.dicomweb import DicomWebArchive
 from priorline.archives.dicomweb_peer import DicomWebPeer
 from priorline.archives.dicomweb_retrieve import FAILED_MAX, announced_in
 from priorline.archives.incoming import Announced, Growing, Incoming, Received, whole
+from priorline.domain.fetch_order import Batch
 from priorline.errors import ArchiveBroken, ArchiveRefused, CacheFull, UsageError
 from web_hospital import (
     BOUNDARY,
@@ -59,6 +60,39 @@ def test_a_series_is_asked_for_by_its_uid() -> None:
         with pytest.raises(UsageError):
             retrieve(hospital.peer(), "../1.2.9")
     assert [request.path for request in hospital.requests] == [f"/dicom-web/studies/{STUDY}/series/1.2.9"]
+
+
+def named(peer: DicomWebPeer, *numbers: int) -> tuple[RetrieveSummary | None, list[Received]]:
+    got: list[Received] = []
+    batches = iter([Batch("1.2.9", tuple(map(sop_uid, numbers)))])
+    door = DicomWebArchive(peer)
+    return door.retrieve_listed(STUDY, lambda: next(batches, None), (), whole(got.append), lambda: False), got
+
+
+def test_images_are_asked_for_by_their_names_in_the_order_of_who_asks() -> None:
+    with scripted(answers(images([3]), images([1]))) as hospital:
+        summary, got = named(hospital.peer(), 3, 1)
+    assert summary == RetrieveSummary(completed=2, failed=0, warned=0, remaining=0, status=0, received=2)
+    assert [one.dataset for one in got] == [dataset_of(instance_file(number)) for number in (3, 1)]
+    path = f"/dicom-web/studies/{STUDY}/series/1.2.9/instances"
+    assert [request.path for request in hospital.requests] == [f"{path}/{sop_uid(number)}" for number in (3, 1)]
+
+
+def test_one_that_is_not_there_costs_that_one() -> None:
+    with scripted(answers(response(status="404 Not Found"), images([1]))) as hospital:
+        summary, got = named(hospital.peer(), 3, 1)
+    assert summary is not None
+    assert (summary.received, summary.status) == (1, 0xB000)
+    assert [one.sop_instance_uid for one in got] == [sop_uid(1)]
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "405 Method Not Allowed", "406 Not Acceptable"])
+def test_a_service_that_gives_no_single_images_says_so_at_the_first(status: str) -> None:
+    with scripted(answers(response(status=status))) as hospital:
+        assert named(hospital.peer(), 3, 1) == (None, [])
+    assert len(hospital.requests) == 1
+    with scripted(answers(images([3]), response(status=status))) as hospital, pytest.raises(ArchiveRefused):
+        named(hospital.peer(), 3, 1)
 
 
 def test_chunks_are_put_together() -> None:

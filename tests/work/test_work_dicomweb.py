@@ -116,15 +116,20 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 class Archive:
-    """A hospital with three series; `tokens` are valid; part `broken` is no image; `cuts` a response is cut."""
+    """A hospital with three series; `tokens` are valid; part `broken` is no image; `cuts` a response is cut.
+
+    A cut response ends in image `cut_in`. One by one it does not give the images in `withheld`; all of them if None.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.valid = {"first"}
         self.renews = True
         self.broken: int | None = None
-        self.cuts = False
+        self.cuts, self.cut_in = False, PER_SERIES
+        self.withheld: set[int] | None = set()
         self.sent: list[int] = []
+        self.asked: list[str] = []
 
     def script(self, connection: Any, request: Request) -> None:
         if request.headers["authorization"].removeprefix("Bearer ") not in self.valid:
@@ -134,8 +139,20 @@ class Archive:
             connection.sendall(response(status="401 Unauthorized"))
         elif request.path.endswith(("/series", "/instances")):
             connection.sendall(as_json(self._rows(request.path.endswith("/instances"))))
+        elif "/instances/" in request.path:
+            self._send_named(connection, request)
         else:
             self._send(connection, request)
+
+    def _send_named(self, connection: Any, request: Request) -> None:
+        self.asked.append(request.path)
+        number = next(n for n in range(SERIES * PER_SERIES) if request.path.endswith(f"/instances/{sop_uid(n)}"))
+        if self.withheld is None or number in self.withheld:
+            status = "406 Not Acceptable" if self.withheld is None else "404 Not Found"
+            connection.sendall(response(status=status))
+            return
+        connection.sendall(response(multipart([instance_file(number, series_of(number))]), RELATED))
+        self.sent.append(number)
 
     def _rows(self, instances: bool) -> list[dict[str, Any]]:
         numbers = range(SERIES * PER_SERIES) if instances else range(0, SERIES * PER_SERIES, PER_SERIES)
@@ -150,8 +167,8 @@ class Archive:
         if self.cuts:
             self.cuts, self.valid = False, {"second"}
             head = response(multipart(files), RELATED)
-            connection.sendall(head[: head.index(files[PER_SERIES]) + 1000])
-            self.sent += wanted[:PER_SERIES]
+            connection.sendall(head[: head.index(files[self.cut_in]) + 1000])
+            self.sent += wanted[: self.cut_in]
             return
         connection.sendall(response(multipart(files), RELATED))
         self.sent += wanted
@@ -217,3 +234,35 @@ def test_a_broken_part_leaves_the_study_partial_and_is_counted(
     archive.broken = 5
     report = fetch(archive, store, images)
     assert (report.state, report.received, report.failed) == (FetchState.PARTIAL, 11, 1)
+
+
+@pytest.fixture
+def begun(tmp_path: Path, store: Store) -> Archive:
+    """A hospital whose second series came by half."""
+    token_file(tmp_path, "first")
+    archive = Archive(tmp_path)
+    archive.cuts, archive.cut_in = True, PER_SERIES + 2
+    assert fetch(archive, store, 12).received == PER_SERIES + 2
+    return archive
+
+
+def test_of_a_series_that_has_begun_only_what_is_missing_comes(begun: Archive, store: Store) -> None:
+    report = fetch(begun, store, 12)
+    assert (report.state, report.already_cached) == (FetchState.COMPLETE, PER_SERIES + 2)
+    assert sorted(begun.sent) == list(range(12))
+    path = f"/dicom-web/studies/{STUDY}/series/{series_of(6)}/instances"
+    assert sorted(begun.asked) == [f"{path}/{sop_uid(6)}", f"{path}/{sop_uid(7)}"]
+
+
+def test_a_hospital_that_gives_no_single_images_is_asked_for_the_series(begun: Archive, store: Store) -> None:
+    begun.withheld = None
+    report = fetch(begun, store, 12)
+    assert (report.state, report.received) == (FetchState.COMPLETE, 12)
+    assert sorted(begun.sent) == sorted([*range(12), 4, 5])
+
+
+def test_an_image_that_is_listed_and_never_given_costs_no_second_series(begun: Archive, store: Store) -> None:
+    begun.withheld = {7}
+    report = fetch(begun, store, 12)
+    assert (report.state, report.received, report.failed) == (FetchState.PARTIAL, 11, 1)
+    assert sorted(begun.sent) == [*range(7), *range(8, 12)]

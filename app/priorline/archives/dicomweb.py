@@ -6,8 +6,11 @@ from priorline.archives import dicom_complete, dicomweb_retrieve, dicomweb_searc
 from priorline.archives.base import FindSummary, RetrieveSummary
 from priorline.archives.dicomweb_peer import DicomWebPeer
 from priorline.archives.incoming import Receiver
+from priorline.domain.fetch_order import Batch
 from priorline.domain.patient import Patient
 from priorline.domain.study import FirstListed, StudyAnswer, StudyListing
+
+CONNECTIONS = 4
 
 
 class DicomWebArchive:
@@ -22,9 +25,14 @@ class DicomWebArchive:
         return self.peer.name
 
     @property
-    def by_name(self) -> None:
-        """Not done: a study or series is one stream, in which nothing waits for an answer of ours."""
-        return None
+    def by_name(self) -> "DicomWebArchive":
+        """By one request for each instance: for what is missing of a series, and for what is looked at."""
+        return self
+
+    @property
+    def connections(self) -> int:
+        """As few as a browser opens."""
+        return CONNECTIONS
 
     @property
     def streams_studies(self) -> bool:
@@ -80,3 +88,14 @@ class DicomWebArchive:
     ) -> RetrieveSummary:
         """WADO-RS of a study or a series, as it is stored; `sop_classes` are not negotiated here."""
         return dicomweb_retrieve.retrieve(self.peer, study_uid, series_uid, receiver, cancelled)
+
+    def retrieve_listed(
+        self,
+        study_uid: str,
+        next_batch: Callable[[], Batch | None],
+        sop_classes: Collection[str],
+        receiver: Receiver,
+        cancelled: Callable[[], bool],
+    ) -> RetrieveSummary | None:
+        """WADO-RS of instances one by one; None where the service does not do that."""
+        return dicomweb_retrieve.retrieve_listed(self.peer, study_uid, next_batch, receiver, cancelled)

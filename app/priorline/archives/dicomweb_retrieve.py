@@ -1,4 +1,4 @@
-"""WADO-RS at a peer (PS3.18 10.4): a study or series as one stream of instances, each as it is stored there."""
+"""WADO-RS at a peer (PS3.18 10.4): a study, a series or single instances, each instance as it is stored there."""
 
 import struct
 from collections.abc import Callable, Iterator
@@ -9,14 +9,15 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from priorline.archives.base import RetrieveSummary
 from priorline.archives.dicom_find import uid_key
 from priorline.archives.dicomweb_connection import Cancelled
-from priorline.archives.dicomweb_http import ask
+from priorline.archives.dicomweb_http import NotThere, ask
 from priorline.archives.dicomweb_peer import DicomWebPeer
 from priorline.archives.encoded import elements
 from priorline.archives.incoming import Announced, Receiver, put
 from priorline.archives.multipart import Malformed, Part, boundary_of, parts
 from priorline.archives.translate import Row
 from priorline.archives.watch import Watch
-from priorline.errors import ArchiveBroken
+from priorline.domain.fetch_order import Batch
+from priorline.errors import ArchiveBroken, ArchiveRefused
 
 # As stored: no transcoding there, no loss on the way (PS3.18 8.7.3.5.2).
 ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'
@@ -58,15 +59,56 @@ def retrieve(
         path += f"/series/{uid_key(series_uid)}"
     counts, watch = _Counts(), Watch(cancelled)
     try:
+        _take_answer(peer, watch, path, counts, receiver)
+    except Cancelled:
+        return counts.summary(cancelled=True)
+    return counts.summary()
+
+
+def retrieve_listed(
+    peer: DicomWebPeer,
+    study_uid: str,
+    next_batch: Callable[[], Batch | None],
+    receiver: Receiver,
+    cancelled: Callable[[], bool],
+) -> RetrieveSummary | None:
+    """Fetch instances by their UIDs (PS3.18 10.4.1.1.3), one request each, batch after batch.
+
+    One that the peer does not have leaves a warning. None where it refuses the first that it is asked for; what the
+    receiver raises is raised here.
+    """
+    counts, watch = _Counts(), Watch(cancelled)
+    try:
+        while (batch := next_batch()) is not None:
+            series = f"/studies/{uid_key(study_uid)}/series/{uid_key(batch.series_uid)}"
+            for uid in batch.sop_uids:
+                _take_named(peer, watch, f"{series}/instances/{uid_key(uid)}", counts, receiver)
+    except Cancelled:
+        return counts.summary(cancelled=True)
+    except ArchiveRefused:
+        if counts.received:
+            raise
+        return None
+    return counts.summary()
+
+
+def _take_named(peer: DicomWebPeer, watch: Watch, path: str, counts: _Counts, receiver: Receiver) -> None:
+    try:
+        _take_answer(peer, watch, path, counts, receiver)
+    except NotThere:
+        # Not counted: it may be asked for once more, and the list tells what is missing.
+        counts.is_partial = True
+
+
+def _take_answer(peer: DicomWebPeer, watch: Watch, path: str, counts: _Counts, receiver: Receiver) -> None:
+    """All instances that the peer sends for one path."""
+    try:
         with ask(peer, watch, path, ACCEPT, STUDY_MAX) as answer:
-            counts.is_partial = answer.status != 200
+            counts.is_partial = counts.is_partial or answer.status != 200
             boundary = boundary_of(answer.headers.get("content-type", ""))
             _take_all(watch, parts(answer.body.read_into, boundary, INSTANCE_MAX), counts, receiver)
     except Malformed as problem:
         raise ArchiveBroken(f"{peer.name} sent {problem}; try again, then ask its IT department.") from problem
-    except Cancelled:
-        return counts.summary(cancelled=True)
-    return counts.summary()
 
 
 def _take_all(watch: Watch, arriving: Iterator[Part], counts: _Counts, receiver: Receiver) -> None:

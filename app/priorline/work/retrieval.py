@@ -1,7 +1,7 @@
 """Asks one hospital for what is missing of a study: by name on several connections where it can, else as a whole."""
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -12,7 +12,7 @@ from priorline.domain.study import FirstListed, StudyListing
 from priorline.errors import ArchiveBroken, ArchiveError
 from priorline.work.finishing import Finishing
 from priorline.work.scout import Scout
-from priorline.work.wanted import Wanted
+from priorline.work.wanted import Part, Wanted
 
 NOTHING = RetrieveSummary(0, 0, 0, 0, 0)
 # So many seconds the list waits for the first image: enough where both take turns on our cores, little where the line
@@ -83,13 +83,17 @@ class Retrieval:
             self.scout.wait()
         first = self.scout.sent_for
         connections = self._archive.by_name.connections if self._archive.by_name else 1
-        self._order = wanted.order(here | {first.sop_uid} if first else here, connections)
+        # A series of which nothing is here comes faster as a stream, where there are streams.
+        begun = self._archive.streams_studies
+        self._order = wanted.order(here | {first.sop_uid} if first else here, connections, begun=begun)
         if self._order is not None:
             self._run_listed(self._order, wanted)
         self.scout.wait()
         if self._is_left(wanted, here):
             self._problem = None
-            self._run_parts(wanted, here)
+            self._run_parts(wanted.parts(here | self._arrived), wanted)
+        elif self._archive.streams_studies and not (self.was_cancelled or self._problem):
+            self._run_parts(wanted.untouched(here | self._arrived), wanted)
         if self._problem is not None and not wanted.is_in(here | self._arrived):
             raise self._problem
 
@@ -108,8 +112,8 @@ class Retrieval:
         """What came before anybody asked for several: who answers a single name may not do so for a list of them."""
         return {self.scout.sent_for.sop_uid} if self.scout.sent_for else set()
 
-    def _run_parts(self, wanted: Wanted, here: set[str]) -> None:
-        for part in wanted.parts(here | self._arrived):
+    def _run_parts(self, parts: Iterable[Part], wanted: Wanted) -> None:
+        for part in parts:
             if self._archive.streams_studies:
                 self._run_stream(part.series_uid)
             else:

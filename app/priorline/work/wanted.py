@@ -45,6 +45,13 @@ class Wanted:
         return told if uids is None else max(len(uids), told if self._listed_is_short else 0)
 
     @property
+    def _asked(self) -> dict[str, list[str]] | None:
+        """What of the list is to be fetched."""
+        if self._listed is None:
+            return None
+        return {uid: uids for uid, uids in self._listed.items() if self.series_uid in ("", uid)}
+
+    @property
     def _listed_is_short(self) -> bool:
         """Whether a series that tells its count lists fewer: the study's own count may be old, a series' is not."""
         if self._listed is None:
@@ -59,18 +66,24 @@ class Wanted:
         """Whether nothing of the whole study is missing."""
         return _is_whole(_united(self._listed, ""), self.study_count, here)
 
-    def order(self, here: set[str], connections: int) -> FetchOrder | None:
-        """What is missing, one by one; None where the hospital gives no list."""
-        if self._listed is None:
+    def order(self, here: set[str], connections: int, *, begun: bool = False) -> FetchOrder | None:
+        """What is missing, one by one, or (`begun`) what is of series with something `here`; None without a list."""
+        listed = self._asked
+        if listed is None:
             return None
-        listed = {uid: uids for uid, uids in self._listed.items() if self.series_uid in ("", uid)}
+        if begun:
+            listed = {uid: uids for uid, uids in listed.items() if not here.isdisjoint(uids)}
         return FetchOrder(listed, here, connections)
+
+    def untouched(self, here: set[str]) -> list[Part]:
+        """The listed series of which nothing is `here`."""
+        return [Part(uid) for uid, uids in (self._asked or {}).items() if here.isdisjoint(uids)]
 
     def parts(self, here: set[str]) -> list[Part]:
         """The study in one request, or only the series of which something is missing."""
-        if self._listed is None:
+        listed = self._asked
+        if self._listed is None or listed is None:
             return [Part(self.series_uid or None)]
-        listed = {uid: uids for uid, uids in self._listed.items() if self.series_uid in ("", uid)}
         missing = [uid for uid, uids in listed.items() if not here.issuperset(uids)]
         if missing and len(missing) == len(self._listed):
             return [Part(None)]
