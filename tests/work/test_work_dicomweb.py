@@ -1,5 +1,6 @@
 """A hospital that speaks DICOMweb: from the configuration to its archive, and a study into the cache."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,8 @@ from priorline.config import Settings, parse
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import FetchReport, FetchState, StudyAnswer
 from priorline.errors import ConfigError
-from priorline.work.fetch import StudyFetch
+from priorline.work import companion
+from priorline.work.fetch import Arrived, StudyFetch
 from priorline.work.hospitals import build_hospitals
 from web_hospital import (
     RELATED,
@@ -37,6 +39,7 @@ from web_hospital import (
 HOSPITAL = '[[hospital]]\nname = "West"\nprotocol = "dicomweb"\n'
 ROW = StudyAnswer("West", STUDY, Patient(Identifier("PL-0042"), "Jansen^Piet"))
 SERIES, PER_SERIES = 3, 4
+SECONDS = 20.0
 
 
 def parsed(*lines: str) -> Settings:
@@ -266,3 +269,49 @@ def test_an_image_that_is_listed_and_never_given_costs_no_second_series(begun: A
     report = fetch(begun, store, 12)
     assert (report.state, report.received, report.failed) == (FetchState.PARTIAL, 11, 1)
     assert sorted(begun.sent) == [*range(7), *range(8, 12)]
+
+
+class SlowArchive(Archive):
+    """Sends the first image of a study, and the rest when image `until` was asked for by name."""
+
+    def __init__(self, folder: Path, until: int) -> None:
+        super().__init__(folder)
+        self.until = sop_uid(until)
+        self.was_asked, self.has_sample = threading.Event(), threading.Event()
+
+    def _send(self, connection: Any, request: Request) -> None:
+        files = [instance_file(number, series_of(number)) for number in range(SERIES * PER_SERIES)]
+        whole = response(multipart(files), RELATED)
+        begun = whole.index(files[1])
+        connection.sendall(whole[:begun])
+        assert self.was_asked.wait(SECONDS)
+        connection.sendall(whole[begun:])
+
+    def _send_named(self, connection: Any, request: Request) -> None:
+        super()._send_named(connection, request)
+        if request.path.endswith(self.until):
+            self.was_asked.set()
+
+
+def test_what_is_looked_at_comes_by_name_while_a_slow_stream_goes_on(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(companion, "PATIENCE", 0.01)
+    token_file(tmp_path, "first")
+    # In a series of four, this one is of no sample.
+    archive, arrived = SlowArchive(tmp_path, until=9), list[str]()
+    with scripted(archive.script) as hospital:
+        door = DicomWebArchive(hospital.peer(peers.PATIENT_WAIT, token_file=tmp_path / "token"))
+
+        def tell(one: Arrived) -> None:
+            arrived.append(one.instance.sop_uid)
+            fetch.prefer(series_of(9), sop_uid(9))
+
+        fetch = StudyFetch(door, store, replace(ROW, images=12), tell)
+        report = fetch.run(AuditTrail(tmp_path / "audit.jsonl"))
+    assert (report.state, report.received, report.failed, report.message) == (FetchState.COMPLETE, 12, 0, "")
+    assert sorted(arrived) == sorted(store.sop_uids(STUDY))
+    assert len(arrived) == len(set(arrived)) == 12
+    # First, middle and last of the others, then what is looked at, and nothing that nobody wished.
+    assert set(archive.sent) >= {2, 3, 4, 6, 7, 9}
+    assert set(archive.sent).isdisjoint({1, 5})

@@ -38,9 +38,10 @@ class FetchOrder:
         self._listed = listed
         self._waiting = {series: deque(_missing(uids, here)) for series, uids in listed.items()}
         self._series = sorted(self._waiting, key=lambda series: len(listed[series]) > SAMPLE)
-        unsampled = [series for series in self._series if self._waiting[series]]
+        self._unsampled = [series for series in self._series if self._waiting[series]]
         # A single series begins with its sample anyway.
-        self._unsampled = unsampled if len(unsampled) > 1 else []
+        self._is_single = len(self._unsampled) == 1
+        self._wished = ""
         self._given: Counter[str] = Counter()
         self.lanes = max(1, min(connections, -(-self._left() // LANE_LEAST)))
 
@@ -54,13 +55,28 @@ class FetchOrder:
     def next(self, come: Collection[str] = ()) -> Batch | None:
         """What to ask for next, None where nothing is left to be given out; not what has `come` unasked."""
         with self._lock:
-            while self._unsampled:
-                batch = self._take(self._unsampled.pop(0), SAMPLE, come)
-                if batch is not None:
-                    return batch
+            sample = None if self._is_single else self._sample(come)
+            if sample is not None:
+                return sample
             share = min(max(-(-self._left() // self.lanes), BATCH_LEAST), BATCH_MOST)
             taken = (self._take(series, share, come) for series in self._series)
             return next((batch for batch in taken if batch is not None), None)
+
+    def few(self, come: Collection[str]) -> Batch | None:
+        """What is asked for beside a stream: the sample of each series, then what was preferred since; else None."""
+        with self._lock:
+            sample = self._sample(come)
+            if sample is not None:
+                return sample
+            wished, self._wished = self._wished, ""
+            return self._take(wished, BATCH_LEAST, come) if wished else None
+
+    def _sample(self, come: Collection[str]) -> Batch | None:
+        while self._unsampled:
+            batch = self._take(self._unsampled.pop(0), SAMPLE, come)
+            if batch is not None:
+                return batch
+        return None
 
     def _take(self, series: str, most: int, come: Collection[str]) -> Batch | None:
         waiting, taken = self._waiting[series], list[str]()
@@ -90,6 +106,7 @@ class FetchOrder:
         with self._lock:
             if series_uid not in self._waiting:
                 return
+            self._wished = series_uid
             self._series.sort(key=lambda series: series != series_uid)
             self._unsampled = [series for series in self._unsampled if series != series_uid]
             uids = self._listed[series_uid]

@@ -172,16 +172,21 @@ class StudyFetch:
         """Retrieve the whole study, of which `told` images are said to be, while the hospital lists them."""
         self._progress.expected = self._to_begin = told
         with ThreadPoolExecutor(1, thread_name_prefix="list") as lister:
-            asked = lister.submit(self._retrieval.listing, "", set())
+            listed = lister.submit(self._list_meanwhile, told)
             try:
                 self._retrieve(self._retrieval.stream)
             finally:
-                listing = asked.result()
-                if not listing.is_cut:
-                    self._correct(told, self._note_listed(listing, "").study_count)
+                listed.result()
         if self._wanted is None:
             raise _Stopped
         return self._wanted
+
+    def _list_meanwhile(self, told: int) -> None:
+        listing = self._retrieval.listing("", set())
+        if not listing.is_cut:
+            wanted = self._note_listed(listing, "")
+            self._correct(told, wanted.study_count)
+            self._retrieval.accompany(wanted)
 
     def _correct(self, told: int, count: int) -> None:
         """The hospital's list counts, where it says another number than was begun with."""

@@ -10,6 +10,7 @@ from priorline.archives.incoming import Receiver
 from priorline.domain.fetch_order import Batch, FetchOrder
 from priorline.domain.study import FirstListed, StudyListing
 from priorline.errors import ArchiveBroken, ArchiveError
+from priorline.work.companion import Companion
 from priorline.work.finishing import Finishing
 from priorline.work.scout import Scout
 from priorline.work.wanted import Part, Wanted
@@ -41,6 +42,8 @@ class Retrieval:
         self._archive, self._study_uid, self._receiver = archive, study_uid, receiver
         self._arrived, self._came, self._cancelled = arrived, came, cancelled
         self._order: FetchOrder | None = None
+        self._preferred: tuple[str, str] | None = None
+        self._companion = Companion(came)
         self.scout = Scout(self._fetch_first)
         self._over = False
         self._noting = threading.Lock()
@@ -51,12 +54,30 @@ class Retrieval:
 
     def prefer(self, series_uid: str, sop_uid: str) -> None:
         """Bring forward what somebody looks at."""
+        self._preferred = series_uid, sop_uid
         if self._order is not None:
             self._order.prefer(series_uid, sop_uid)
+            self._companion.wake()
 
     def stream(self) -> None:
         """Retrieve the whole study before anybody knows what is to be in it."""
-        self._run_stream(None)
+        try:
+            self._run_stream(None)
+        finally:
+            self._companion.end()
+
+    def accompany(self, wanted: Wanted) -> None:
+        """While `stream` runs: bring a sample of what the list says, and what somebody looks at; ends with it."""
+        order = wanted.order(self._arrived.copy(), 1)
+        if order is not None:
+            self._follow(order)
+            # Whatever the hospital says to it, the stream and the list decide.
+            self._companion.run(order, lambda next_batch: self._ask(next_batch, wanted.classes))
+
+    def _follow(self, order: FetchOrder) -> None:
+        self._order = order
+        if self._preferred is not None:
+            order.prefer(*self._preferred)
 
     def listing(self, series_uid: str, here: set[str]) -> StudyListing:
         """What the hospital lists of the study; meanwhile its first image comes, where nothing is `here` yet."""
@@ -85,9 +106,10 @@ class Retrieval:
         connections = self._archive.by_name.connections if self._archive.by_name else 1
         # A series of which nothing is here comes faster as a stream, where there are streams.
         begun = self._archive.streams_studies
-        self._order = wanted.order(here | {first.sop_uid} if first else here, connections, begun=begun)
-        if self._order is not None:
-            self._run_listed(self._order, wanted)
+        order = wanted.order(here | {first.sop_uid} if first else here, connections, begun=begun)
+        if order is not None:
+            self._follow(order)
+            self._run_listed(order, wanted)
         self.scout.wait()
         if self._is_left(wanted, here):
             self._problem = None
@@ -128,7 +150,11 @@ class Retrieval:
     def _run_stream(self, series_uid: str | None) -> None:
         with Finishing(self._receiver) as finishing:
             summary = self._archive.retrieve(
-                self._study_uid, series_uid, (), finishing, lambda: self._cancelled() or finishing.has_failed
+                self._study_uid,
+                series_uid,
+                (),
+                finishing,
+                lambda: self._cancelled() or finishing.has_failed or self._companion.has_failed,
             )
         self._note(summary)
 
@@ -137,7 +163,7 @@ class Retrieval:
         batches = iter([_batch_of(first)])
         try:
             with suppress(ArchiveError):
-                self._ask(lambda: next(batches, None), first.sop_classes)
+                self._note(self._ask(lambda: next(batches, None), first.sop_classes))
         except BaseException:
             self._over = True
             raise
@@ -173,7 +199,7 @@ class Retrieval:
             return True
         lane = _Lane(order, self._came, self._scouted)
         try:
-            self._ask(lane.next, wanted.classes)
+            self._note(self._ask(lane.next, wanted.classes))
             return True
         except ArchiveError as problem:
             # An archive may allow fewer connections than we open, or lose one of them.
@@ -185,20 +211,20 @@ class Retrieval:
         finally:
             lane.settle()
 
-    def _ask(self, next_batch: Callable[[], Batch | None], classes: Collection[str]) -> None:
+    def _ask(self, next_batch: Callable[[], Batch | None], classes: Collection[str]) -> RetrieveSummary:
         by_name = self._archive.by_name
         if by_name is None:
-            return
+            return NOTHING
         # The answer to each instance is waited for over the network; it does not wait for our disk as well. Nobody
         # relies on it: what is here is compared with the list in the end.
         with Finishing(self._receiver, self._came.add) as finishing:
             summary = by_name.retrieve_listed(
                 self._study_uid, next_batch, classes, finishing, lambda: self._is_over() or finishing.has_failed
             )
-        self._note(summary or NOTHING)
+        return summary or NOTHING
 
     def _is_over(self) -> bool:
-        return self._over or self._cancelled()
+        return self._over or self._companion.has_ended or self._cancelled()
 
     def _note(self, summary: RetrieveSummary) -> None:
         with self._noting:
@@ -206,7 +232,8 @@ class Retrieval:
             if summary.message:
                 self.messages.append(summary.message)
             # A lane also ends so when another one met what ends them all; that is not somebody's wish.
-            self.was_cancelled = self.was_cancelled or (summary.cancelled and not self._over)
+            met = self._over or self._companion.has_failed
+            self.was_cancelled = self.was_cancelled or (summary.cancelled and not met)
 
 
 def _batch_of(first: FirstListed) -> Batch:
