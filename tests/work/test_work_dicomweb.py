@@ -34,6 +34,7 @@ from web_hospital import (
     scripted,
     sop_uid,
     token_file,
+    wait_for_the_other_side,
 )
 
 HOSPITAL = '[[hospital]]\nname = "West"\nprotocol = "dicomweb"\n'
@@ -131,6 +132,9 @@ class Archive:
         self.broken: int | None = None
         self.cuts, self.cut_in = False, PER_SERIES
         self.withheld: set[int] | None = set()
+        # What is answered by name instead, by the number of the request; and images that are not listed.
+        self.instead: dict[int, bytes] = {}
+        self.unlisted: set[int] = set()
         self.sent: list[int] = []
         self.asked: list[str] = []
 
@@ -149,6 +153,10 @@ class Archive:
 
     def _send_named(self, connection: Any, request: Request) -> None:
         self.asked.append(request.path)
+        if len(self.asked) in self.instead:
+            connection.sendall(self.instead[len(self.asked)])
+            wait_for_the_other_side(connection)
+            return
         number = next(n for n in range(SERIES * PER_SERIES) if request.path.endswith(f"/instances/{sop_uid(n)}"))
         if self.withheld is None or number in self.withheld:
             status = "406 Not Acceptable" if self.withheld is None else "404 Not Found"
@@ -162,7 +170,8 @@ class Archive:
         rows = [attribute("SeriesInstanceUID", series_of(number)) for number in numbers]
         if instances:
             rows = [row | attribute("SOPInstanceUID", sop_uid(n)) for n, row in zip(numbers, rows, strict=True)]
-        return rows
+            return [row for n, row in zip(numbers, rows, strict=True) if n not in self.unlisted]
+        return [row | attribute("NumberOfSeriesRelatedInstances", PER_SERIES) for row in rows]
 
     def _send(self, connection: Any, request: Request) -> None:
         wanted = [n for n in range(SERIES * PER_SERIES) if request.path.endswith((STUDY, f"/series/{series_of(n)}"))]
@@ -181,10 +190,12 @@ def series_of(number: int) -> str:
     return f"{STUDY}.{1 + number // PER_SERIES}"
 
 
-def fetch(archive: Archive, store: Store, images: int | None = None) -> FetchReport:
+def fetch(
+    archive: Archive, store: Store, images: int | None = None, timeouts: Timeouts = peers.PATIENT_WAIT
+) -> FetchReport:
     with scripted(archive.script) as hospital:
         file = archive.folder / "token"
-        door = DicomWebArchive(hospital.peer(peers.PATIENT_WAIT, token_file=file))
+        door = DicomWebArchive(hospital.peer(timeouts, token_file=file))
         trail = AuditTrail(archive.folder / "audit.jsonl")
         return StudyFetch(door, store, replace(ROW, images=images), lambda _arrived: None).run(trail)
 
@@ -240,8 +251,9 @@ def test_a_broken_part_leaves_the_study_partial_and_is_counted(
 
 
 @pytest.fixture
-def begun(tmp_path: Path, store: Store) -> Archive:
+def begun(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Archive:
     """A hospital whose second series came by half."""
+    monkeypatch.setattr(companion, "PATIENCE", SECONDS)
     token_file(tmp_path, "first")
     archive = Archive(tmp_path)
     archive.cuts, archive.cut_in = True, PER_SERIES + 2
@@ -269,6 +281,42 @@ def test_an_image_that_is_listed_and_never_given_costs_no_second_series(begun: A
     report = fetch(begun, store, 12)
     assert (report.state, report.received, report.failed) == (FetchState.PARTIAL, 11, 1)
     assert sorted(begun.sent) == [*range(7), *range(8, 12)]
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        {1: response(status="500 Internal Server Error")},
+        {2: response(status="429 Too Many Requests")},
+        {2: response(multipart([instance_file(6, series_of(6)), instance_file(7, series_of(7))]), RELATED)},
+        {1: b""},
+        {2: b"HTTP/1.1 200 OK\r\n"},
+    ],
+    ids=["fault", "too-many", "whole-series", "silence", "half"],
+)
+def test_what_ends_it_by_name_does_not_keep_the_rest_from_coming(
+    begun: Archive, store: Store, instead: dict[int, bytes]
+) -> None:
+    begun.instead = instead
+    report = fetch(begun, store, 12, peers.QUICK)
+    assert (report.state, report.received) == (FetchState.COMPLETE, 12)
+
+
+def test_a_series_of_which_nothing_comes_by_name_comes_as_a_stream(
+    tmp_path: Path, begun: Archive, store: Store
+) -> None:
+    store.discard(STUDY, [one.handle for one in store.instances(STUDY) if one.sop_uid == sop_uid(3)])
+    begun.withheld = {6, 7}
+    report = fetch(begun, store, 12)
+    assert (report.state, report.received) == (FetchState.COMPLETE, 12)
+    assert begun.sent.count(3) == 2
+
+
+def test_a_series_that_lists_fewer_than_it_counts_comes_as_a_stream(begun: Archive, store: Store) -> None:
+    begun.unlisted = {7}
+    assert fetch(begun, store, 12).state is FetchState.COMPLETE
+    assert store.sop_uids(STUDY) == {sop_uid(number) for number in range(12)}
+    assert begun.asked == []
 
 
 class SlowArchive(Archive):

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
@@ -13,7 +14,7 @@ from priorline.archives.dicomweb_http import NotThere, ask
 from priorline.archives.dicomweb_peer import DicomWebPeer
 from priorline.archives.encoded import elements
 from priorline.archives.incoming import Announced, Receiver, put
-from priorline.archives.multipart import Malformed, Part, boundary_of, parts
+from priorline.archives.multipart import PARTS_MAX, Malformed, Part, boundary_of, parts
 from priorline.archives.translate import Row
 from priorline.archives.watch import Watch
 from priorline.domain.fetch_order import Batch
@@ -94,19 +95,24 @@ def retrieve_listed(
 
 def _take_named(peer: DicomWebPeer, watch: Watch, path: str, counts: _Counts, receiver: Receiver) -> None:
     try:
-        _take_answer(peer, watch, path, counts, receiver)
+        _take_answer(peer, watch, path, counts, receiver, most=1)
     except NotThere:
         # Not counted: it may be asked for once more, and the list tells what is missing.
         counts.is_partial = True
 
 
-def _take_answer(peer: DicomWebPeer, watch: Watch, path: str, counts: _Counts, receiver: Receiver) -> None:
-    """All instances that the peer sends for one path."""
+def _take_answer(
+    peer: DicomWebPeer, watch: Watch, path: str, counts: _Counts, receiver: Receiver, most: int = PARTS_MAX
+) -> None:
+    """The instances that the peer sends for one path; more than `most` parts mean that it does not go by the path."""
     try:
         with ask(peer, watch, path, ACCEPT, STUDY_MAX) as answer:
             counts.is_partial = counts.is_partial or answer.status != 200
             boundary = boundary_of(answer.headers.get("content-type", ""))
-            _take_all(watch, parts(answer.body.read_into, boundary, INSTANCE_MAX), counts, receiver)
+            arriving = parts(answer.body.read_into, boundary, INSTANCE_MAX)
+            _take_all(watch, islice(arriving, most), counts, receiver)
+            if next(arriving, None) is not None:
+                raise Malformed("more than the one image that was asked for")
     except Malformed as problem:
         raise ArchiveBroken(f"{peer.name} sent {problem}; try again, then ask its IT department.") from problem
 

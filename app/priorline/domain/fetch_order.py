@@ -65,6 +65,8 @@ class FetchOrder:
     def few(self, come: Collection[str]) -> Batch | None:
         """What is asked for beside a stream: the sample of each series, then what was preferred since; else None."""
         with self._lock:
+            # Of a series that is no more than its sample, all would come twice.
+            self._unsampled = [series for series in self._unsampled if len(self._listed[series]) > SAMPLE]
             sample = self._sample(come)
             if sample is not None:
                 return sample

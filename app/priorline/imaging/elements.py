@@ -56,7 +56,11 @@ class Head:
         if found is None:
             return ()
         read = _texts if len(found[1]) <= _SHORT_VALUE else _texts.__wrapped__
-        return read(tag, *found, self._coding)
+        try:
+            return read(tag, *found, self._coding)
+        except PYDICOM_FAULTS:
+            # Not remembered: memory, for one, may be there again the next time.
+            return ()
 
     def numbers(self, tag: BaseTag, count: int) -> tuple[float, ...]:
         """As the function."""
@@ -64,7 +68,10 @@ class Head:
         if found is None:
             return ()
         read = _numbers if len(found[1]) <= _SHORT_VALUE else _numbers.__wrapped__
-        return read(tag, *found, self._coding, count)
+        try:
+            return read(tag, *found, self._coding, count)
+        except PYDICOM_FAULTS:
+            return ()
 
     def _found(self, tag: BaseTag) -> tuple[bytes, bytes] | None:
         """Value representation and value of an element as it stands there."""
@@ -146,18 +153,12 @@ def _encodings(vr: bytes, value: bytes, coding: Coding) -> tuple[str, ...]:
 # The images of a series repeat nearly all of their values: each is converted once, and looked up with one step.
 @lru_cache(maxsize=4096)
 def _texts(tag: BaseTag, vr: bytes, value: bytes, coding: Coding) -> tuple[str, ...]:
-    try:
-        return _as_texts(_converted(tag, vr, value, coding))
-    except PYDICOM_FAULTS:
-        return ()
+    return _as_texts(_converted(tag, vr, value, coding))
 
 
 @lru_cache(maxsize=4096)
 def _numbers(tag: BaseTag, vr: bytes, value: bytes, coding: Coding, count: int) -> tuple[float, ...]:
-    try:
-        return _as_numbers(_converted(tag, vr, value, coding), count)
-    except PYDICOM_FAULTS:
-        return ()
+    return _as_numbers(_converted(tag, vr, value, coding), count)
 
 
 def _converted(tag: BaseTag, vr: bytes, value: bytes, coding: Coding) -> Any:

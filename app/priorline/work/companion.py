@@ -20,19 +20,18 @@ class Companion:
     def __init__(self, come: Collection[str]) -> None:
         self._come = come
         self._wake = threading.Event()
-        self._order: FetchOrder | None = None
         self.has_ended = self.has_failed = False
 
     def run(self, order: FetchOrder, ask: Callable[[Callable[[], Batch | None]], object]) -> None:
-        """Call `ask` with what to fetch, one batch after another; comes back when the stream has ended.
+        """Call `ask` with what to fetch each time that something is due; comes back when the stream has ended.
 
         What `ask` raises is raised, and `has_failed` tells the stream.
         """
-        self._order = order
         self._wait(PATIENCE)
         try:
-            if not self.has_ended:
-                ask(self._next)
+            while not self.has_ended:
+                ask(lambda: order.few(self._come))
+                self._wait()
         except ArchiveError:
             # The stream comes from there, too, and meets it by itself.
             return
@@ -48,14 +47,6 @@ class Companion:
         """The stream has ended."""
         self.has_ended = True
         self._wake.set()
-
-    def _next(self) -> Batch | None:
-        while self._order is not None and not self.has_ended:
-            batch = self._order.few(self._come)
-            if batch is not None:
-                return batch
-            self._wait()
-        return None
 
     def _wait(self, seconds: float | None = None) -> None:
         if not self.has_ended:

@@ -48,6 +48,7 @@ class Progress:
     """The counts of one retrieval.
 
     `told` are the bytes of what was told of; `held` of what was asked for is in the cache at the end.
+    `unreadable` and `quarantined` are by SOP Instance UID as announced, as one may come twice.
     """
 
     expected: int = 0
@@ -55,7 +56,8 @@ class Progress:
     stored: int = 0
     held: int = 0
     failed: int = 0
-    quarantined: int = 0
+    unreadable: set[str] = field(default_factory=set)
+    quarantined: set[str] = field(default_factory=set)
     bytes: int = 0
     told: int = 0
     reasons: dict[str, None] = field(default_factory=dict)
@@ -230,7 +232,7 @@ class StudyFetch:
             header = read_header(data)
         except ImageError as problem:
             with self._lock:
-                self._progress.failed += 1
+                self._progress.unreadable.add(announced.sop_instance_uid)
                 self._progress.reasons[str(problem)] = None
             return
         reason = difference(self._study, announced.sop_instance_uid, announced.sop_class_uid, header)
@@ -240,12 +242,12 @@ class StudyFetch:
             self._study, header.sop_uid, header.series_uid, encode_header(header), data, quarantine=reason
         )
         with self._lock:
-            self._note(added, header, len(data), reason)
+            self._note(added, header, len(data), reason, announced.sop_instance_uid)
 
-    def _note(self, added: Added, header: InstanceHeader, size: int, reason: str) -> None:
+    def _note(self, added: Added, header: InstanceHeader, size: int, reason: str, announced: str) -> None:
         self._usual_size = size + 1024
         if reason or added.outcome is AddOutcome.CONFLICTING:
-            self._progress.quarantined += 1
+            self._progress.quarantined.add(announced)
             self._progress.reasons[reason or "An object came twice with different content."] = None
             return
         self._arrived.add(header.sop_uid)
@@ -328,8 +330,8 @@ class StudyFetch:
             expected=progress.expected,
             received=here,
             already_cached=progress.already,
-            failed=max(missing - progress.quarantined, progress.failed, 0),
-            quarantined=progress.quarantined,
+            failed=max(missing - len(progress.quarantined), progress.failed + len(progress.unreadable), 0),
+            quarantined=len(progress.quarantined),
             bytes=progress.bytes,
             seconds=round(seconds, 3),
             message=" ".join(told),

@@ -111,23 +111,27 @@ class Retrieval:
             self._follow(order)
             self._run_listed(order, wanted)
         self.scout.wait()
-        if self._is_left(wanted, here):
+        parts = self._left(wanted, here)
+        if parts:
             self._problem = None
-            self._run_parts(wanted.parts(here | self._arrived), wanted)
-        elif self._archive.streams_studies and not (self.was_cancelled or self._problem):
-            self._run_parts(wanted.untouched(here | self._arrived), wanted)
+            self._run_parts(parts, wanted)
         if self._problem is not None and not wanted.is_in(here | self._arrived):
             raise self._problem
 
-    def _is_left(self, wanted: Wanted, here: set[str]) -> bool:
-        """Whether the study is to be asked for as a whole: nobody gave a list, or the archive does not go by it."""
+    def _left(self, wanted: Wanted, here: set[str]) -> list[Part]:
+        """What is to be asked for as a whole: nobody gave a list, or the archive does not go by it."""
+        now = here | self._arrived
         if self.was_cancelled or self._cancelled():
-            return False
+            return []
         if self._order is None:
-            return True
+            return wanted.parts(now)
+        if self._archive.streams_studies:
+            # What ended it by name need not end a stream, and of a series of which nothing came it may do better.
+            return wanted.parts(now) if self._problem else wanted.streams(here, now, self._came)
         # There are archives that break off when they are asked by name.
         may_answer = self._problem is None or isinstance(self._problem, ArchiveBroken)
-        return may_answer and self._came <= self._scouted and not wanted.is_in(here)
+        is_left = may_answer and self._came <= self._scouted and not wanted.is_in(here)
+        return wanted.parts(now) if is_left else []
 
     @property
     def _scouted(self) -> set[str]:

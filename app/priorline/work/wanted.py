@@ -42,7 +42,7 @@ class Wanted:
         counted = sum(one.images or 0 for one in self._series if series_uid in ("", one.series_uid))
         told = counted if series_uid else (self._study.images or counted)
         # A list that is shorter than what the hospital counts says that the list has a hole.
-        return told if uids is None else max(len(uids), told if self._listed_is_short else 0)
+        return told if uids is None else max(len(uids), told if self._short else 0)
 
     @property
     def _asked(self) -> dict[str, list[str]] | None:
@@ -52,11 +52,12 @@ class Wanted:
         return {uid: uids for uid, uids in self._listed.items() if self.series_uid in ("", uid)}
 
     @property
-    def _listed_is_short(self) -> bool:
-        """Whether a series that tells its count lists fewer: the study's own count may be old, a series' is not."""
+    def _short(self) -> set[str]:
+        """The series that tell their count and list fewer: the study's own count may be old, a series' is not."""
         if self._listed is None:
-            return False
-        return any((one.images or 0) > len(self._listed.get(one.series_uid, ())) for one in self._series)
+            return set()
+        listed = self._listed
+        return {one.series_uid for one in self._series if (one.images or 0) > len(listed.get(one.series_uid, ()))}
 
     def is_in(self, here: set[str]) -> bool:
         """By list where the hospital gives one, else by count; never by the final status alone."""
@@ -67,24 +68,29 @@ class Wanted:
         return _is_whole(_united(self._listed, ""), self.study_count, here)
 
     def order(self, here: set[str], connections: int, *, begun: bool = False) -> FetchOrder | None:
-        """What is missing, one by one, or (`begun`) what is of series with something `here`; None without a list."""
+        """What is missing, one by one; `begun`: of those series only of which something is here and all is listed.
+
+        None where the hospital gives no list.
+        """
         listed = self._asked
         if listed is None:
             return None
         if begun:
-            listed = {uid: uids for uid, uids in listed.items() if not here.isdisjoint(uids)}
+            short = self._short
+            listed = {uid: uids for uid, uids in listed.items() if not here.isdisjoint(uids) and uid not in short}
         return FetchOrder(listed, here, connections)
 
-    def untouched(self, here: set[str]) -> list[Part]:
-        """The listed series of which nothing is `here`."""
-        return [Part(uid) for uid, uids in (self._asked or {}).items() if here.isdisjoint(uids)]
+    def streams(self, before: set[str], here: set[str], came: set[str]) -> list[Part]:
+        """As `parts`, without series of which some of what was missing `before` came by name."""
+        named = {uid for uid, uids in (self._asked or {}).items() if not came.isdisjoint(set(uids) - before)}
+        return self.parts(here, named)
 
-    def parts(self, here: set[str]) -> list[Part]:
-        """The study in one request, or only the series of which something is missing."""
+    def parts(self, here: set[str], without: Collection[str] = ()) -> list[Part]:
+        """The study in one request, or only the series of which something is missing, but those in `without`."""
         listed = self._asked
         if self._listed is None or listed is None:
             return [Part(self.series_uid or None)]
-        missing = [uid for uid, uids in listed.items() if not here.issuperset(uids)]
+        missing = [uid for uid, uids in listed.items() if uid not in without and not here.issuperset(uids)]
         if missing and len(missing) == len(self._listed):
             return [Part(None)]
         return [Part(uid) for uid in missing]
