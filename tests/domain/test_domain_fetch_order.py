@@ -125,3 +125,14 @@ def test_a_sample_is_what_scrolling_needs_first() -> None:
     assert batch.sop_uids[:SAMPLE] == ("a.0", "a.250", "a.499")
     # A question for these alone would cost more than they do, where nothing else is to be sampled.
     assert len(batch.sop_uids) == BATCH_MOST
+
+
+def test_beside_a_stream_a_sample_of_long_series_and_then_only_what_is_preferred() -> None:
+    order = FetchOrder({"cine": series("cine", 1), "ct": series("ct", 100), "thin": series("thin", 50)}, ())
+    assert order.few(()) == Batch("ct", ("ct.0", "ct.50", "ct.99"))
+    assert order.few({"thin.0", "thin.25", "thin.49"}) is None
+    order.prefer("ct", "ct.10")
+    batch = order.few(())
+    assert batch is not None
+    assert (batch.sop_uids[0], len(batch.sop_uids)) == ("ct.10", BATCH_LEAST)
+    assert order.few(()) is None

@@ -13,6 +13,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from priorline.domain.patient import Identifier
 from priorline.errors import NotDicom
+from priorline.imaging import elements
 from priorline.imaging.elements import Head
 from priorline.imaging.outline import outline
 from priorline.imaging.read import header_of, parse, quiet_pydicom, read_header
@@ -189,3 +190,16 @@ def test_what_is_read_element_by_element_is_what_pydicom_reads_of_the_whole() ->
             assert header_of(whole, Head(whole, whole.places)) == expected, name
         compared += 1
     assert compared > 50
+
+
+def test_a_fault_of_the_moment_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_values: object, **_more: object) -> None:
+        raise MemoryError
+
+    data = projection(PatientID="ONLY-HERE", PixelSpacing=[0.321, 0.321])
+    with monkeypatch.context() as patched:
+        patched.setattr(elements, "convert_raw_data_element", no_memory)
+        assert read_header(data).patient.identifier.value == ""
+    header = read_header(data)
+    assert header.patient.identifier.value == "ONLY-HERE"
+    assert header.spacing == (0.321, 0.321)

@@ -4,7 +4,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 
 # How many are asked for at once: few enough that a change of mind is followed soon, and that lanes end together;
 # enough that one more question is rare: it costs a slow line five images.
@@ -65,11 +65,12 @@ class FetchOrder:
     def few(self, come: Collection[str]) -> Batch | None:
         """What is asked for beside a stream: the sample of each series, then what was preferred since; else None."""
         with self._lock:
-            # Of a series that is no more than its sample, all would come twice.
-            self._unsampled = [series for series in self._unsampled if len(self._listed[series]) > SAMPLE]
-            sample = self._sample(come)
-            if sample is not None:
-                return sample
+            while self._unsampled:
+                series = self._unsampled.pop(0)
+                ends = tuple(uid for uid in islice(self._waiting[series], SAMPLE) if uid not in come)
+                # Of a series that is no more than its sample, all would come twice.
+                if ends and len(self._listed[series]) > SAMPLE:
+                    return Batch(series, ends)
             wished, self._wished = self._wished, ""
             return self._take(wished, BATCH_LEAST, come) if wished else None
 
