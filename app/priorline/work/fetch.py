@@ -48,7 +48,7 @@ class Progress:
     """The counts of one retrieval.
 
     `told` are the bytes of what was told of; `held` of what was asked for is in the cache at the end.
-    `unreadable` and `quarantined` are by SOP Instance UID as announced, as one may come twice.
+    `unreadable` and `apart` (quarantined) are SOP Instance UIDs as announced, as one may come more than once.
     """
 
     expected: int = 0
@@ -57,7 +57,8 @@ class Progress:
     held: int = 0
     failed: int = 0
     unreadable: set[str] = field(default_factory=set)
-    quarantined: set[str] = field(default_factory=set)
+    quarantined: int = 0
+    apart: set[str] = field(default_factory=set)
     bytes: int = 0
     told: int = 0
     reasons: dict[str, None] = field(default_factory=dict)
@@ -247,7 +248,8 @@ class StudyFetch:
     def _note(self, added: Added, header: InstanceHeader, size: int, reason: str, announced: str) -> None:
         self._usual_size = size + 1024
         if reason or added.outcome is AddOutcome.CONFLICTING:
-            self._progress.quarantined.add(announced)
+            self._progress.quarantined += 1
+            self._progress.apart.add(announced)
             self._progress.reasons[reason or "An object came twice with different content."] = None
             return
         self._arrived.add(header.sop_uid)
@@ -330,8 +332,8 @@ class StudyFetch:
             expected=progress.expected,
             received=here,
             already_cached=progress.already,
-            failed=max(missing - len(progress.quarantined), progress.failed + len(progress.unreadable), 0),
-            quarantined=len(progress.quarantined),
+            failed=max(missing - len(progress.apart), progress.failed + len(progress.unreadable), 0),
+            quarantined=progress.quarantined,
             bytes=progress.bytes,
             seconds=round(seconds, 3),
             message=" ".join(told),
