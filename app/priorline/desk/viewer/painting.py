@@ -44,16 +44,24 @@ def reduced(pixels: Pixels, block: int, padding: tuple[int, int] | None = None) 
     return mean
 
 
-def levels_to_image(levels: Levels) -> QImage:
-    """A 32-bit picture of display levels, (rows, columns) grey or (rows, columns, 3) red, green, blue."""
-    levels = np.ascontiguousarray(levels)
-    rows, columns = levels.shape[:2]
+def picture_of(pixels: Pixels, table: Levels, kept: QImage) -> QImage:
+    """A 32-bit picture of pixels looked up in `table`, (rows, columns) grey or (rows, columns, 3) red, green, blue.
+
+    Written into `kept` where that has the right size, since new memory for each slice costs more than the slice.
+    """
     # Qt averages only 32-bit pictures over areas; grey and 24-bit ones it samples when shrinking by less than two,
-    # which loses fine lines. Both ways copy: Qt would else read memory that numpy may free.
-    if levels.ndim == 2:
-        words = np.take(_GREYS, levels)
-        return QImage(words.data, columns, rows, 4 * columns, QImage.Format.Format_RGB32).copy()
+    # which loses fine lines.
+    rows, columns = pixels.shape[:2]
+    if pixels.ndim == 2:
+        if (kept.width(), kept.height(), kept.format()) != (columns, rows, QImage.Format.Format_RGB32):
+            kept = QImage(columns, rows, QImage.Format.Format_RGB32)
+        words = np.frombuffer(kept.bits(), np.uint32).reshape(rows, columns)
+        # One look-up instead of two; every index fits, as in `windowing.apply`.
+        np.take(_GREYS[table], pixels, mode="clip", out=words)
+        return kept
+    levels = np.ascontiguousarray(windowing.apply(pixels, table))
     borrowed = QImage(levels.data, columns, rows, 3 * columns, QImage.Format.Format_RGB888)
+    # This copies: Qt would else read memory that numpy may free.
     return borrowed.convertToFormat(QImage.Format.Format_RGB32)
 
 
@@ -115,20 +123,20 @@ class FramePainter:
     def _windowed(self, frame: DecodedFrame, state: ViewState, block: int) -> QImage:
         look = _Look(block, state.window, state.voi_lut, state.invert)
         if frame is not self._frame:
-            self.forget()
-            self._frame = frame
+            self._frame, self._look = frame, None
+            self._reduced.clear()
         if look != self._look:
-            self._picture = levels_to_image(self._levels(frame, state, block))
+            table = self._table(frame.mapping, state)
+            self._picture = picture_of(self._pixels(frame, block), table, self._picture)
             self._look, self._scaled = look, QImage()
         return self._picture
 
-    def _levels(self, frame: DecodedFrame, state: ViewState, block: int) -> Levels:
-        pixels = frame.array
-        if block > 1:
-            if block not in self._reduced:
-                self._reduced = {block: reduced(frame.array, block, frame.mapping.padding)}
-            pixels = self._reduced[block]
-        return windowing.apply(pixels, self._table(frame.mapping, state))
+    def _pixels(self, frame: DecodedFrame, block: int) -> Pixels:
+        if block == 1:
+            return frame.array
+        if block not in self._reduced:
+            self._reduced = {block: reduced(frame.array, block, frame.mapping.padding)}
+        return self._reduced[block]
 
     def _table(self, mapping: ValueMapping, state: ViewState) -> Levels:
         """The display levels of all values, kept while the slices of a stack mean the same by them."""
