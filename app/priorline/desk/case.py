@@ -13,6 +13,7 @@ from priorline.desk.decisions import Decisions
 from priorline.desk.fetch_ahead import FetchAhead
 from priorline.desk.fetches import Fetches
 from priorline.desk.held import Held
+from priorline.desk.lull import Lull
 from priorline.domain.identity import Identity
 from priorline.domain.patient import Patient
 from priorline.domain.region import RegionTable
@@ -48,13 +49,15 @@ class Case(QObject):
     def __init__(
         self,
         bridge: Bridge,
+        lull: Lull,
         hospitals: Mapping[str, Prefetch],
         table: RegionTable,
         parent: QObject,
         departments: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__(parent)
-        self._bridge, self._hospitals, self._table = bridge, tuple(hospitals), table
+        self._bridge, self._lull = bridge, lull
+        self._hospitals, self._table = tuple(hospitals), table
         self._departments = departments
         self.timeline: Timeline | None = None
         self._fetches = Fetches(bridge, self._hospitals, self)
@@ -68,7 +71,7 @@ class Case(QObject):
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(CHANGE_MILLISECONDS)
-        self._soon.timeout.connect(self._settle)
+        self._soon.timeout.connect(self._settle_soon)
         bridge.heard.connect(self._take)
         self._fetches.changed.connect(self._change)
         self._fetches.ended.connect(self.fetch_ended)
@@ -186,6 +189,7 @@ class Case(QObject):
         self._bridge.heard.disconnect(self._take)
         self._decisions.close()
         self._soon.stop()
+        self._lull.forget(self._settle)
         self._fetches.close()
         for number in self._searches:
             self._bridge.cancel(number)
@@ -201,6 +205,9 @@ class Case(QObject):
             self._take_search(event)
         elif isinstance(event, Notice):
             self.failed.emit(event.message)
+
+    def _settle_soon(self) -> None:
+        self._lull.call(self._settle)
 
     def _settle(self) -> None:
         """What changed in a moment is known: tell of it, and fetch ahead what is due by now."""

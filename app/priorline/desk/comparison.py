@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QSplitter, QWidget
 from priorline.desk import wording
 from priorline.desk.bridge import Bridge
 from priorline.desk.case import Case
+from priorline.desk.lull import Lull
 from priorline.desk.pane_frame import PaneFrame
 from priorline.desk.viewer import lettering
 from priorline.desk.viewer.content import PaneContent, PaneState, Role
@@ -34,12 +35,12 @@ class Comparison(QObject):
 
     shown = Signal(str)
 
-    def __init__(self, bridge: Bridge, parent: QWidget) -> None:
+    def __init__(self, bridge: Bridge, lull: Lull, parent: QWidget) -> None:
         super().__init__(parent)
         self.splitter = QSplitter(Qt.Orientation.Horizontal, parent)
         self.splitter.setChildrenCollapsible(False)
         self.splitter.setHandleWidth(2)
-        self._bridge = bridge
+        self._bridge, self._lull = bridge, lull
         self._frames = FrameCache()
         self._case: Case | None = None
         self._looking = QTimer(self)
@@ -113,7 +114,7 @@ class Comparison(QObject):
         frame.missing.again.connect(self._fetch_again)
         pane.activated.connect(lambda: self._activate(pane))
         pane.maximise_requested.connect(lambda: self.maximise(pane))
-        presenter = StudyPresenter(bridge, pane, self._frames, key)
+        presenter = StudyPresenter(bridge, pane, self._frames, key, self._lull)
         presenter.shown.connect(self.shown)
         presenter.damaged.connect(self._discard)
         presenter.looked.connect(self._look)
@@ -161,7 +162,7 @@ class Comparison(QObject):
         self._describe()
         for presenter in (self.current, self.prior):
             if presenter.study_uid == report.study_uid:
-                presenter.settle()
+                presenter.settle_soon()
 
     def _look(self) -> None:
         if not self._looking.isActive():

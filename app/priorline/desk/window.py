@@ -21,6 +21,7 @@ from priorline.desk.comparison import Comparison
 from priorline.desk.form import PatientForm
 from priorline.desk.header import Header
 from priorline.desk.keys import KEY_HINTS, key_sheet
+from priorline.desk.lull import Lull
 from priorline.desk.side import WIDTH, SidePanel
 from priorline.desk.timeline.line import TimelineLine
 from priorline.desk.timeline.rows import RowBuilder, TimelineRow
@@ -36,7 +37,7 @@ class Window(QMainWindow):
         super().__init__()
         self._hospitals = {hospital.name: hospital.prefetch for hospital in settings.hospital}
         self._departments = frozenset(one.name for one in settings.hospital if one.role == "department")
-        self._bridge, self._table = bridge, table
+        self._bridge, self._table, self._lull = bridge, table, Lull(self)
         self.case: Case | None = None
         in_clear = frozenset(hospital.name for hospital in settings.hospital if hospital.in_clear)
         self._rows = RowBuilder(self, in_clear)
@@ -48,7 +49,7 @@ class Window(QMainWindow):
         self.side = SidePanel(self)
         self.list, self.filter, self.count = self.side.list, self.side.filter, self.side.count
         self.form = PatientForm(self)
-        self.comparison = Comparison(bridge, self)
+        self.comparison = Comparison(bridge, self._lull, self)
         self.cache_page = CachePage(bridge, self)
         self.setWindowTitle("Priorline")
         self.resize(1600, 900)
@@ -59,7 +60,7 @@ class Window(QMainWindow):
     def launch(self, launch: Launch) -> None:
         """Show another patient; everything of the last one is stopped and let go first."""
         self._end_case()
-        self.case = Case(self._bridge, self._hospitals, self._table, self, self._departments)
+        self.case = Case(self._bridge, self._lull, self._hospitals, self._table, self, self._departments)
         self._compare_uid = launch.compare
         self.case.changed.connect(self._refresh)
         self.case.patient_known.connect(self._refresh)

@@ -139,6 +139,7 @@ def display_size(rows: int, columns: int, aspect: float) -> tuple[float, float]:
     return (float(columns), rows * aspect) if aspect >= 1.0 else (columns / aspect, float(rows))
 
 
+@lru_cache(maxsize=256)
 def _axis_letters(orientation: tuple[float, ...], letters: tuple[str, ...]) -> tuple[str, str]:
     pair = axes(orientation)
     if pair is not None:

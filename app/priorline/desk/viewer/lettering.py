@@ -36,6 +36,8 @@ class Ink:
 
     def elided(self, text: str, width: float) -> str:
         """The text, its end replaced by an ellipsis where it is wider than `width`."""
+        if self.width(text) <= width:
+            return text
         return _metrics(self.pixels, self.weight).elidedText(text, Qt.TextElideMode.ElideRight, width)
 
 

@@ -50,6 +50,7 @@ class Pane(QWidget):
     view_changed = Signal()
     maximise_requested = Signal()
     menu_requested = Signal(QPoint)
+    painted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -93,7 +94,10 @@ class Pane(QWidget):
 
         While an image is shown its number stays: `set_frame` changes number and pixels together.
         """
+        before = self._shown.content, self._shown.frame
         self._shown.say(content)
+        if (self._shown.content, self._shown.frame) == before:
+            return
         if self._shown.frame is None:
             self._drag = None
             self._painter.forget()
@@ -166,6 +170,7 @@ class Pane(QWidget):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRect(QRectF(1, 1, self.width() - 2, self.height() - 2))
         painter.end()
+        self.painted.emit()
 
     def _paint(self, painter: QPainter, width: int, height: int) -> None:
         scene.paint(

@@ -5,6 +5,7 @@ from dataclasses import replace
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from priorline.desk.bridge import Bridge
+from priorline.desk.lull import Lull
 from priorline.desk.viewer.ahead import LookAhead, lacking_near
 from priorline.desk.viewer.content import Item, PaneContent, PaneState, Problem, series_words
 from priorline.desk.viewer.frames import FrameCache, FrameKey
@@ -30,15 +31,15 @@ class StudyPresenter(QObject):
     damaged = Signal(str, str)
     """The study's UID and the handle of an object that is not what was written into the cache."""
 
-    def __init__(self, bridge: Bridge, pane: Pane, frames: FrameCache, key: str) -> None:
+    def __init__(self, bridge: Bridge, pane: Pane, frames: FrameCache, key: str, lull: Lull) -> None:
         super().__init__(pane)
         self.pane = pane
-        self._bridge, self._frames, self._key = bridge, frames, key
+        self._bridge, self._frames, self._key, self._lull = bridge, frames, key, lull
         self._ahead = LookAhead(bridge, frames, key)
         self._arranging = QTimer(self)
         self._arranging.setSingleShot(True)
         self._arranging.setInterval(ARRANGE_MILLISECONDS)
-        self._arranging.timeout.connect(self._arrange)
+        self._arranging.timeout.connect(self._arrange_soon)
         self._content = PaneContent()
         self.study_uid = ""
         self._stack = self._index = 0
@@ -48,6 +49,7 @@ class StudyPresenter(QObject):
         pane.scroll_requested.connect(self.scroll)
         pane.image_requested.connect(self._go_to_number)
         pane.series_step_requested.connect(self.step_series)
+        pane.painted.connect(self._painted_over)
 
     @property
     def arrived(self) -> int:
@@ -98,6 +100,10 @@ class StudyPresenter(QObject):
             self._index = len(stack.items) // 2
             self._show()
 
+    def settle_soon(self) -> None:
+        """As `settle`, but not while the next image is due."""
+        self._lull.call(self.settle)
+
     def scroll(self, steps: int) -> None:
         """Show the image that many places on, within the series."""
         self.go_to(self._index + steps)
@@ -107,6 +113,7 @@ class StudyPresenter(QObject):
         stack = self._current_stack()
         if stack is not None:
             self._touched = True
+            self._lull.scrolled(self.pane)
             self._index = min(max(index, 0), len(stack.items) - 1)
             self._show()
             self.looked.emit()
@@ -142,6 +149,8 @@ class StudyPresenter(QObject):
         self._touched = False
         self._ahead.forget()
         self._arranging.stop()
+        for act in (self._arrange, self.settle):
+            self._lull.forget(act)
         self.pane.set_content(content)
 
     def _describe_as(self, patients: tuple[Patient, ...], content: PaneContent) -> None:
@@ -171,6 +180,12 @@ class StudyPresenter(QObject):
                 self._arrange()
         elif isinstance(event, RequestFailed):
             self.describe(replace(self._content, state=PaneState.CANNOT_SHOW, message=event.message))
+
+    def _arrange_soon(self) -> None:
+        self._lull.call(self._arrange)
+
+    def _painted_over(self) -> None:
+        self._lull.painted(self.pane)
 
     def _arrange(self) -> None:
         """Order what is here; stay on the image that is shown, else begin in the middle of the largest series."""

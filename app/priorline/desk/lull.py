@@ -1,0 +1,60 @@
+"""When work that can wait is done: between two images where somebody scrolls, at once where nobody does."""
+
+import time
+from collections.abc import Callable
+
+from PySide6.QtCore import QObject, QTimer
+
+SCROLLING_SECONDS = 0.2
+"""Who asked for an image so short a time ago probably asks for the next."""
+LONGEST_MILLISECONDS = 250
+"""What waits is done after this time, whatever is painted."""
+
+
+class Lull(QObject):
+    """One act at a time, right after an image that somebody scrolled to was painted: the next one is not due then.
+
+    `clock` gives seconds that only grow.
+    """
+
+    def __init__(self, parent: QObject, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(parent)
+        self._clock = clock
+        self._scrolling_until = 0.0
+        self._scrolled: object = None
+        self._waiting: dict[Callable[[], None], None] = {}
+        self._turn = QTimer(self)
+        self._turn.setSingleShot(True)
+        self._turn.timeout.connect(self._do_one)
+
+    def scrolled(self, pane: object) -> None:
+        """Somebody asked for another image in this pane."""
+        self._scrolled = pane
+        self._scrolling_until = self._clock() + SCROLLING_SECONDS
+
+    def painted(self, pane: object) -> None:
+        """What this pane shows is on the screen; any other pane than the one that is scrolled does not matter."""
+        if self._waiting and pane is self._scrolled:
+            self._turn.start(0)
+
+    def call(self, act: Callable[[], None]) -> None:
+        """Do this in a lull; asked for again before it was done, it is done once."""
+        if act not in self._waiting:
+            self._waiting[act] = None
+            if not self._turn.isActive():
+                self._wait()
+
+    def forget(self, act: Callable[[], None]) -> None:
+        """This is not to be done any more."""
+        self._waiting.pop(act, None)
+
+    def _do_one(self) -> None:
+        if self._waiting:
+            act = next(iter(self._waiting))
+            del self._waiting[act]
+            act()
+        if self._waiting:
+            self._wait()
+
+    def _wait(self) -> None:
+        self._turn.start(LONGEST_MILLISECONDS if self._clock() < self._scrolling_until else 0)
