@@ -26,6 +26,7 @@ HEADER = InstanceHeader("1.1", "1.2", "1.3", "1.4", "1.5", Patient(Identifier("1
 AREA = Area(0, 0, 64, 64)
 SLICE = np.linspace(0, 4095, 64 * 64).astype(np.uint16).reshape(64, 64)
 CT = ValueMapping(bits=16, slope=1.0, intercept=-1024.0, unit="HU", minimum=0, maximum=4095)
+IDENTITY = np.arange(256, dtype=np.uint8)
 OTHERS = {
     "slope": replace(CT, slope=0.5),
     "intercept": replace(CT, intercept=-500.0),
@@ -124,9 +125,6 @@ def test_grey_levels_are_the_same_in_all_three_colours(qapp: object) -> None:
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
     found = values(picture_of(levels, IDENTITY, QImage()))
     assert (found == levels[:, :, None]).all()
-
-
-IDENTITY = np.arange(256, dtype=np.uint8)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (16, 12), (12, 16, 3)])
