@@ -142,15 +142,15 @@ class Writer:
         return len(parts)
 
     def _enter(self, parts: list[Part]) -> None:
-        named: list[Path] = []
+        named: list[Entry] = []
         try:
             with self._index.transaction() as db:
                 here = {study for study in {part.entry.study for part in parts} if self._is_here(db, study)}
                 for part in parts:
                     self._enter_one(db, part, here, named)
                 # Names become durable before the row that promises them.
-                for directory in {path.parent for path in named}:
-                    sync_directory(directory)
+                for study in {entry.study.handle for entry in named}:
+                    sync_directory(self._files.study_directory(study))
                 now = self._inventory.watch.tell(db)
                 for row in {part.entry.study.row for part in parts}:
                     db.execute("UPDATE study SET fetched_at = ?, viewed_at = ? WHERE id = ?", (now, now, row))
@@ -162,7 +162,7 @@ class Writer:
             _remove(self._not_entered(parts, named))
             raise
 
-    def _not_entered(self, parts: list[Part], named: list[Path]) -> list[Path]:
+    def _not_entered(self, parts: list[Part], named: list[Entry]) -> list[Path]:
         """Which of the named files have no row: a commit can fail at its last step and have happened all the same."""
         try:
             rows = [
@@ -172,7 +172,8 @@ class Writer:
             ]
         except PriorlineError:
             return []  # left for the next opening, which looks after what this process worked on
-        return [path for path in named if path.stem not in rows]
+        left = (entry for entry in named if entry.handle not in rows)
+        return [self._files.object_path(entry.study.handle, entry.handle) for entry in left]
 
     def _is_here(self, db: sqlite3.Connection, study: OpenStudy) -> bool:
         """Whether images of a study are still wanted; then it is noted that this process works on it."""
@@ -184,14 +185,13 @@ class Writer:
         self._owner.touch(study.handle)
         return True
 
-    def _enter_one(self, db: sqlite3.Connection, part: Part, here: set[OpenStudy], named: list[Path]) -> None:
+    def _enter_one(self, db: sqlite3.Connection, part: Part, here: set[OpenStudy], named: list[Entry]) -> None:
         entry = self._judged(db, part.entry) if part.entry.study in here else None
         if entry is None:
             part.path.unlink(missing_ok=True)
             return
-        target = self._files.object_path(entry.study.handle, entry.handle)
-        replace(part.path, target)
-        named.append(target)
+        replace(part.path, self._files.object_name(entry.study.handle, entry.handle))
+        named.append(entry)
         self._catalogue.insert(db, entry)
 
     def _judged(self, db: sqlite3.Connection, entry: Entry) -> Entry | None:
