@@ -19,7 +19,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import numpy as np
 from _common import Sample, show, take_turns
-from _meter import settle
+from _meter import settle, stolen
 from _orthanc import BIRTH_DATE, PATIENT_ID, PATIENT_NAME, SEX, Made
 from _ours import settings_for
 from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, Qt, QTimer
@@ -211,6 +211,7 @@ def measure(
         place = fresh()
         place.mkdir()
         settle()
+        began, before = time.perf_counter(), stolen()
         told_here = subprocess.run(
             [sys.executable, *options, __file__, json.dumps([port, str(place), *_plain(stack), *_plain(study)])],
             check=True,
@@ -219,7 +220,8 @@ def measure(
         figures: dict[str, list[float]] = json.loads(told_here)
         for name, values in figures.items():
             told.setdefault(name, []).append(values)
-        return {**_ends(figures), "load": os.getloadavg()[0]}
+        share = (stolen() - before) / (time.perf_counter() - began) / (os.cpu_count() or 1)
+        return {**_ends(figures), "load": os.getloadavg()[0], "stolen": share}
 
     sample = take_turns({"window": way}, rounds)["window"]
     _tell(sample, told)
@@ -264,6 +266,7 @@ def _tell(sample: Sample, told: dict[str, list[list[float]]]) -> None:
         ("Enter to first image painted", milliseconds(sample, "first image"), ""),
         ("Enter to whole study", milliseconds(sample, "fetched"), ""),
         ("load", f"{sample.median('load'):.1f}", ""),
+        ("CPU that the host gave to others", f"{sample.median('stolen'):.1%}", ""),
     ]
     show("Medians of the rounds", ("", "measured", "bar"), bars)
 
