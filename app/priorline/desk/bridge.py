@@ -2,9 +2,12 @@
 
 import itertools
 import os
+import threading
+import time
+from collections import deque
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from priorline.config import Settings
 from priorline.work.decoders import Answer, Decoders, Wish
@@ -20,18 +23,31 @@ from priorline.work.messages import (
     decode_courier_event,
 )
 
+SLICE_SECONDS = 0.003
+"""So long the window hears events without a break; a study that has just come whole is a hundred of them at once."""
+
 
 class Bridge(QObject):
-    """The one door of the window to what runs outside it; every method returns at once."""
+    """The one door of the window to what runs outside it; every method returns at once.
+
+    `heard` has the courier's events in their order, on the window's thread.
+    """
 
     heard = Signal(object)
     frame = Signal(int, object)
+    _rung = Signal()
 
     def __init__(
         self, settings: Settings, cache_directory: Path, state_directory: Path, parent: QObject | None = None
     ) -> None:
         super().__init__(parent)
         self._numbers = itertools.count(1)
+        self._inbox: deque[Event] = deque()
+        self._is_rung = threading.Event()
+        self._again = QTimer(self)
+        self._again.setSingleShot(True)
+        self._again.timeout.connect(self._hear_some)
+        self._rung.connect(self._hear_some, Qt.ConnectionType.QueuedConnection)
         greeting = Configure(0, settings, str(cache_directory), str(state_directory))
         self._courier = Helper("priorline.work.courier", decode_courier_event, self._heard, greeting)
         decoders = max(1, min(3, (os.cpu_count() or 2) - 1))
@@ -81,9 +97,24 @@ class Bridge(QObject):
         """End all helpers."""
         self._decoders.close()
         self._courier.close()
+        self._inbox.clear()
 
     def _heard(self, event: Event) -> None:
-        self.heard.emit(event)  # From the reader thread; Qt queues it to the window's.
+        """From the reader's thread; Qt queues the ringing to the window's."""
+        self._inbox.append(event)
+        if not self._is_rung.is_set():
+            self._is_rung.set()
+            self._rung.emit()
+
+    def _hear_some(self) -> None:
+        # Before looking, so that what comes after the last look rings anew.
+        self._is_rung.clear()
+        until = time.perf_counter() + SLICE_SECONDS
+        while self._inbox:
+            self.heard.emit(self._inbox.popleft())
+            if time.perf_counter() >= until:
+                self._again.start(0)
+                return
 
     def _decoded(self, number: int, answer: Answer) -> None:
         self.frame.emit(number, answer)
