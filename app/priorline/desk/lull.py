@@ -39,22 +39,23 @@ class Lull(QObject):
 
     def call(self, act: Callable[[], None]) -> None:
         """Do this in a lull; asked for again before it was done, it is done once."""
-        if act not in self._waiting:
-            self._waiting[act] = None
-            if not self._turn.isActive():
-                self._wait()
+        self._waiting.setdefault(act)
+        if not self._turn.isActive():
+            self._wait()
 
     def forget(self, act: Callable[[], None]) -> None:
         """This is not to be done any more."""
         self._waiting.pop(act, None)
 
     def _do_one(self) -> None:
-        if self._waiting:
-            act = next(iter(self._waiting))
-            del self._waiting[act]
-            act()
+        if not self._waiting:
+            return
+        act = next(iter(self._waiting))
+        del self._waiting[act]
+        # Before the act, since that may fail.
         if self._waiting:
             self._wait()
+        act()
 
     def _wait(self) -> None:
         self._turn.start(LONGEST_MILLISECONDS if self._clock() < self._scrolling_until else 0)
