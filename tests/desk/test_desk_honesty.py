@@ -10,7 +10,7 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from priorline.desk import journey
+from priorline.desk import journey, lull
 from priorline.desk.viewer.content import PaneState
 from priorline.desk.window import Window
 from priorline.domain.patient import Identifier, Patient
@@ -167,9 +167,16 @@ def test_a_picture_whose_own_dataset_names_somebody_else_is_not_painted(
     assert pane.frame is None
 
 
+@pytest.mark.parametrize("somebody", ["looks", "scrolls"])
 def test_a_pane_is_shut_when_its_study_turns_out_uncertain(
-    window: Window, bridge: ScriptedBridge, look: Callable[[Callable[[], bool]], None]
+    window: Window,
+    bridge: ScriptedBridge,
+    look: Callable[[Callable[[], bool]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    somebody: str,
 ) -> None:
+    monkeypatch.setattr(lull, "SCROLLING_SECONDS", 60.0)
+    monkeypatch.setattr(lull, "LONGEST_MILLISECONDS", 60_000)
     number = launch(window, bridge)
     bridge.tell(StudiesFound(number, (CT,)))
     look(lambda: bridge.count(OpenStudy) == 1)
@@ -177,6 +184,8 @@ def test_a_pane_is_shut_when_its_study_turns_out_uncertain(
     decode(bridge, CT)
     pane = window.comparison.current.pane
     look(lambda: pane.content.state is PaneState.IMAGE)
+    if somebody == "scrolls":
+        window.comparison.current.go_to(0)
     other_name = replace(JANSEN, name="PIETERSEN^Jan")
     bridge.tell(StudiesFound(number, (replace(CT, hospital="B", patient=other_name),)))
     look(lambda: pane.content.state is PaneState.OTHER_PATIENT)

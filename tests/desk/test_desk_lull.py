@@ -85,6 +85,31 @@ def test_it_is_done_in_the_end_where_nothing_is_painted_any_more(
     until(qtbot, lambda: told == ["a"])
 
 
+def test_what_has_waited_too_long_is_done_without_a_break(
+    qtbot: QtBot, quiet: Lull, told: list[str], clock: Clock
+) -> None:
+    quiet.scrolled("left")
+    for name in "abc":
+        quiet.call(act(told, name))
+    clock.now += LONG_MILLISECONDS / 1000
+    quiet.scrolled("left")
+    quiet.painted("left")
+    until(qtbot, lambda: told == ["a", "b", "c"])
+
+
+def test_an_act_that_fails_does_not_keep_the_others_from_being_done(
+    qtbot: QtBot, quiet: Lull, told: list[str]
+) -> None:
+    def failing() -> None:
+        raise ValueError
+
+    with qtbot.captureExceptions() as raised:
+        quiet.call(failing)
+        quiet.call(act(told, "a"))
+        until(qtbot, lambda: told == ["a"])
+    assert [kind for kind, *_ in raised] == [ValueError]
+
+
 def test_who_stopped_scrolling_is_not_waited_for(qtbot: QtBot, quiet: Lull, told: list[str], clock: Clock) -> None:
     quiet.scrolled("left")
     clock.now += lull.SCROLLING_SECONDS

@@ -68,12 +68,14 @@ class Case(QObject):
         self._current_uid = ""
         self.reason = ""
         # Many events in a moment are one change: the window redraws for what they add up to.
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(CHANGE_MILLISECONDS)
-        self._soon.timeout.connect(self._settle_soon)
+        self._soon, self._counting = QTimer(self), QTimer(self)
+        for timer in (self._soon, self._counting):
+            timer.setSingleShot(True)
+            timer.setInterval(CHANGE_MILLISECONDS)
+        self._soon.timeout.connect(self._settle)
+        self._counting.timeout.connect(self._settle_in_lull)
         bridge.heard.connect(self._take)
-        self._fetches.changed.connect(self._change)
+        self._fetches.changed.connect(self._count)
         self._fetches.ended.connect(self.fetch_ended)
         self._fetches.instance_arrived.connect(self.instance_arrived)
         self._decisions = Decisions(bridge, self)
@@ -188,8 +190,7 @@ class Case(QObject):
         """Stop everything that was asked for this patient."""
         self._bridge.heard.disconnect(self._take)
         self._decisions.close()
-        self._soon.stop()
-        self._lull.forget(self._settle)
+        self._stop_waiting()
         self._fetches.close()
         for number in self._searches:
             self._bridge.cancel(number)
@@ -206,18 +207,30 @@ class Case(QObject):
         elif isinstance(event, Notice):
             self.failed.emit(event.message)
 
-    def _settle_soon(self) -> None:
+    def _settle_in_lull(self) -> None:
         self._lull.call(self._settle)
+
+    def _stop_waiting(self) -> None:
+        self._soon.stop()
+        self._counting.stop()
+        self._lull.forget(self._settle)
 
     def _settle(self) -> None:
         """What changed in a moment is known: tell of it, and fetch ahead what is due by now."""
+        self._stop_waiting()
         self.changed.emit()
         if self.timeline is not None and not self.searching:
             self._ahead.look(self.timeline)
 
     def _change(self) -> None:
+        """Hospitals or people said something: images that it shuts are shut without waiting for who scrolls."""
         if not self._soon.isActive():
             self._soon.start()
+
+    def _count(self) -> None:
+        """More of a study is here, which can wait for a moment."""
+        if not self._counting.isActive():
+            self._counting.start()
 
     def _take_search(self, event: Event) -> None:
         match event:

@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, QTimer
 SCROLLING_SECONDS = 0.2
 """Who asked for an image so short a time ago probably asks for the next."""
 LONGEST_MILLISECONDS = 250
-"""What waits is done after this time, whatever is painted."""
+"""What waits is due after this time, whatever is painted."""
 
 
 class Lull(QObject):
@@ -22,7 +22,7 @@ class Lull(QObject):
         self._clock = clock
         self._scrolling_until = 0.0
         self._scrolled: object = None
-        self._waiting: dict[Callable[[], None], None] = {}
+        self._waiting: dict[Callable[[], None], float] = {}
         self._turn = QTimer(self)
         self._turn.setSingleShot(True)
         self._turn.timeout.connect(self._do_one)
@@ -39,7 +39,7 @@ class Lull(QObject):
 
     def call(self, act: Callable[[], None]) -> None:
         """Do this in a lull; asked for again before it was done, it is done once."""
-        self._waiting.setdefault(act)
+        self._waiting.setdefault(act, self._clock())
         if not self._turn.isActive():
             self._wait()
 
@@ -58,4 +58,6 @@ class Lull(QObject):
         act()
 
     def _wait(self) -> None:
-        self._turn.start(LONGEST_MILLISECONDS if self._clock() < self._scrolling_until else 0)
+        now, oldest = self._clock(), next(iter(self._waiting.values()))
+        left = round((oldest - now) * 1000) + LONGEST_MILLISECONDS if now < self._scrolling_until else 0
+        self._turn.start(max(left, 0))
