@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from priorline.cache import owners
+from priorline.cache import disk, owners
 from priorline.cache.keys import MasterKey
 from priorline.cache.store import Store
 from priorline.cache.verify import verify
@@ -144,15 +144,15 @@ def test_a_commit_that_fails_on_the_way_leaves_no_object(tmp_path: Path, monkeyp
         store.begin_fetch(study, 0)
         for number in range(4):
             store.add(study, f"1.2.{number}", "1.2", b"", b"data")
-        real, seen = Path.replace, [0]
+        real, seen = disk._rename, [0]
 
-        def rename(self: Path, target: Path) -> Path:
+        def rename(source: Path, target: Path | str) -> None:
             seen[0] += 1
             if seen[0] == 3:
                 raise OSError(5, "Input/output error")
-            return real(self, target)
+            real(source, target)
 
-        monkeypatch.setattr(Path, "replace", rename)
+        monkeypatch.setattr(disk, "_rename", rename)
         with pytest.raises(CacheError):
             store.commit()
         monkeypatch.undo()

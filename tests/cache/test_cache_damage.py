@@ -108,18 +108,19 @@ class Sharing(PermissionError):
 def test_a_file_that_another_program_holds_for_a_moment_is_waited_for(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, refused = Path.replace, [0]
+    real, refused = disk._rename, [0]
 
-    def replace(self: Path, target: Path) -> Path:
+    def rename(source: Path, target: Path | str) -> None:
         refused[0] += 1
         if refused[0] % 3:
             raise Sharing(13, "The process cannot access the file")
-        return real(self, target)
+        real(source, target)
 
-    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr(disk, "_rename", rename)
     monkeypatch.setattr(disk, "_PAUSE", 0.001)
     fill(store, "1.1", images=3)
     assert len(store.instances("1.1")) == 3
+    assert refused[0] >= 9
 
 
 def test_a_file_that_is_held_for_ever_is_told_and_removed_later(
