@@ -5,6 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from hand_clock import Clock
 from priorline.cache.model import StoredInstance
 from priorline.cli.fetch_progress import ShownProgress
 from priorline.domain.patient import Identifier, Patient
@@ -13,13 +14,6 @@ from priorline.work.fetch import Arrived
 
 MB = 10**6
 HEADER = InstanceHeader("1.2.3", "1", "1", "1.2", "1.2.1", Patient(Identifier("PL-0042"), "Jansen^Piet"))
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def arrived(stored: StoredInstance, received: int, expected: int = 100) -> Arrived:

@@ -8,6 +8,7 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from hand_clock import Clock
 from priorline.config import HospitalSettings, Prefetch, Settings
 from priorline.desk import fetches
 from priorline.desk.timeline import states
@@ -51,13 +52,6 @@ CT = StudyAnswer("A", "1.2.1", JANSEN, date(2024, 5, 1), time(9), ("CT",), "CT t
 FILM = StudyAnswer("B", "1.2.2", JANSEN, date(2019, 3, 2), time(9), ("DX",), "X-thorax", images=2)
 OLD_CT = StudyAnswer("B", "1.2.3", JANSEN, date(2021, 3, 2), time(9), ("CT",), "CT thorax", images=90)
 KNEE = StudyAnswer("B", "1.2.4", JANSEN, date(2023, 3, 2), time(9), ("MR",), "MR knie rechts", images=9)
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

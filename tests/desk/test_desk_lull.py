@@ -6,21 +6,12 @@ import pytest
 from PySide6.QtCore import QObject, QTimer
 from pytestqt.qtbot import QtBot
 
+from hand_clock import Clock
 from priorline.desk import lull
 from priorline.desk.lull import Lull
 from stations import until
 
 LONG_MILLISECONDS = 60_000
-
-
-class Clock:
-    """Moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -43,7 +34,7 @@ def act(told: list[str], name: str) -> Callable[[], None]:
     return lambda: told.append(name)
 
 
-def turns(qtbot: QtBot, quiet: Lull) -> None:
+def turns(qtbot: QtBot) -> None:
     """All that the event loop does at once is done."""
     done: list[bool] = []
     for _ in range(3):
@@ -65,14 +56,14 @@ def test_while_somebody_scrolls_one_act_follows_each_image(
     quiet.scrolled("left")
     for name in "ab":
         quiet.call(act(told, name))
-    turns(qtbot, quiet)
+    turns(qtbot)
     assert not told
     quiet.painted("right")
-    turns(qtbot, quiet)
+    turns(qtbot)
     assert not told
     for due in (["a"], ["a", "b"]):
         quiet.painted("left")
-        turns(qtbot, quiet)
+        turns(qtbot)
         assert told == due
 
 
@@ -125,7 +116,7 @@ def test_what_is_asked_for_twice_is_done_once_and_what_is_forgotten_never(
         quiet.call(each)
     quiet.forget(other)
     until(qtbot, lambda: told == ["a"])
-    turns(qtbot, quiet)
+    turns(qtbot)
     assert told == ["a"]
     quiet.call(one)
     until(qtbot, lambda: told == ["a", "a"])

@@ -2,17 +2,10 @@
 
 import pytest
 
+from hand_clock import Clock
 from priorline.work.progress import FetchProgress, Pace, left_words, rate_words, together
 
 MB = 10**6
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
