@@ -33,12 +33,15 @@ from priorline.work.messages import (
 )
 
 CHANGE_MILLISECONDS = 40
+COUNT_MILLISECONDS = 200
+"""Nobody reads numbers that change more often."""
 
 
 class Case(QObject):
     """Holds the timeline of one patient and keeps it up to date; `hospitals` says what each may send ahead."""
 
     changed = Signal()
+    counted = Signal()
     patient_known = Signal()
     searched = Signal()
     failed = Signal(str)
@@ -69,11 +72,11 @@ class Case(QObject):
         self.reason = ""
         # Many events in a moment are one change: the window redraws for what they add up to.
         self._soon, self._counting = QTimer(self), QTimer(self)
-        for timer in (self._soon, self._counting):
+        for timer, interval in ((self._soon, CHANGE_MILLISECONDS), (self._counting, COUNT_MILLISECONDS)):
             timer.setSingleShot(True)
-            timer.setInterval(CHANGE_MILLISECONDS)
+            timer.setInterval(interval)
         self._soon.timeout.connect(self._settle)
-        self._counting.timeout.connect(self._settle_in_lull)
+        self._counting.timeout.connect(self._tell_counts_in_lull)
         bridge.heard.connect(self._take)
         self._fetches.changed.connect(self._count)
         self._fetches.ended.connect(self.fetch_ended)
@@ -207,18 +210,26 @@ class Case(QObject):
         elif isinstance(event, Notice):
             self.failed.emit(event.message)
 
-    def _settle_in_lull(self) -> None:
-        self._lull.call(self._settle)
+    def _tell_counts_in_lull(self) -> None:
+        self._lull.call(self._tell_counts)
 
     def _stop_waiting(self) -> None:
         self._soon.stop()
         self._counting.stop()
-        self._lull.forget(self._settle)
+        self._lull.forget(self._tell_counts)
 
     def _settle(self) -> None:
         """What changed in a moment is known: tell of it, and fetch ahead what is due by now."""
         self._stop_waiting()
         self.changed.emit()
+        self._look_ahead()
+
+    def _tell_counts(self) -> None:
+        """As `_settle`, where nothing but counts changed."""
+        self.counted.emit()
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
         if self.timeline is not None and not self.searching:
             self._ahead.look(self.timeline)
 

@@ -58,6 +58,7 @@ class Comparison(QObject):
         """No patient: nothing of the last one stays on the screen or in memory."""
         self._case = None
         self._looking.stop()
+        self._lull.forget(self._describe)
         self._preferred.clear()
         self._frames.clear()
         self._bridge.forget_later()
@@ -75,6 +76,7 @@ class Comparison(QObject):
         case.instance_arrived.connect(self._arrived)
         case.fetch_ended.connect(self._fetched)
         case.changed.connect(self._describe)
+        case.counted.connect(self._describe_in_lull)
         case.details_on_record.connect(self._show_details)
 
     def open_current(self, study: TimelineStudy) -> None:
@@ -201,6 +203,9 @@ class Comparison(QObject):
     def _revoke(self, study_uid: str) -> None:
         if self._case is not None:
             self._case.revoke(study_uid, UNDONE)
+
+    def _describe_in_lull(self) -> None:
+        self._lull.call(self._describe)
 
     def _describe(self) -> None:
         """Keep the words of both panes true: counts grow, fetches end."""

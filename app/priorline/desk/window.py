@@ -63,6 +63,7 @@ class Window(QMainWindow):
         self.case = Case(self._bridge, self._lull, self._hospitals, self._table, self, self._departments)
         self._compare_uid = launch.compare
         self.case.changed.connect(self._refresh)
+        self.case.counted.connect(self._refresh)
         self.case.patient_known.connect(self._refresh)
         # Bound methods only: a lambda on an object that is deleted later crashes PySide.
         self.case.failed.connect(self._say_failure)

@@ -74,6 +74,15 @@ class Blocks:
         self._prior = -1
         self._places: list[LanePlaces] = []
 
+    def takes(self, rows: Sequence[TimelineRow]) -> bool:
+        """Tell of these rows from now on if they make the same blocks as before, and say whether they do."""
+        alike = len(rows) == len(self.rows) and all(
+            old is new or new.is_drawn_like(old) for old, new in zip(self.rows, rows, strict=True)
+        )
+        if alike:
+            self.rows = tuple(rows)
+        return alike
+
     @property
     def has_undated(self) -> bool:
         """Whether any study has no date."""

@@ -67,7 +67,8 @@ class TimelineLine(pg.PlotWidget):  # type: ignore[misc]
 
     def set_rows(self, rows: tuple[TimelineRow, ...]) -> None:
         """Show these studies; the span stays as it was chosen."""
-        if rows != self._canvas.blocks.rows:
+        # While a study comes its words change some times a second, and nothing that is drawn here.
+        if not self._canvas.blocks.takes(rows):
             self._set_blocks(Blocks(rows, self._canvas.blocks.by))
             if self._span is not None:
                 self.show_span(self._span)
@@ -79,7 +80,9 @@ class TimelineLine(pg.PlotWidget):  # type: ignore[misc]
     def say(self, message: str) -> None:
         """What stands there while there is no study to show."""
         self._canvas.message = message
-        self._canvas.update()
+        # Beside blocks it is not drawn.
+        if not self._canvas.blocks.rows:
+            self._canvas.update()
 
     @property
     def message(self) -> str:

@@ -81,8 +81,9 @@ class TimelineListModel(QAbstractListModel):
         shown = in_order(passing, self._sort)
         before, after = self._uids(self._shown), self._uids(shown)
         if before == after:
-            self._take(shown)
-        elif runs := added_runs(before, after):
+            self._say_changes(shown)
+            return
+        if runs := added_runs(before, after):
             # Rows that came are put between the others, so that nobody loses where he was looking.
             for first, last in runs:
                 self.beginInsertRows(QModelIndex(), first, last)
@@ -95,6 +96,13 @@ class TimelineListModel(QAbstractListModel):
             self.endResetModel()
         if shown:
             self.dataChanged.emit(self.index(0), self.index(len(shown) - 1))
+
+    def _say_changes(self, shown: tuple[TimelineRow, ...]) -> None:
+        """The same studies in the same order: only those are drawn again of which something changed."""
+        changed = [number for number, (old, new) in enumerate(zip(self._shown, shown, strict=True)) if old != new]
+        self._take(shown)
+        for number in changed:
+            self.dataChanged.emit(self.index(number), self.index(number))
 
     def _take(self, shown: tuple[TimelineRow, ...]) -> None:
         self._shown, self._numbers = shown, None

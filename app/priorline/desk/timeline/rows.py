@@ -3,7 +3,7 @@
 import time
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import islice
 from typing import NamedTuple
@@ -75,6 +75,17 @@ class TimelineRow:
     def region(self) -> str:
         """The parts of the body it shows, in words."""
         return ", ".join(self.regions) if self.regions[0] != Region.UNKNOWN else "region not known"
+
+    def is_drawn_like(self, other: "TimelineRow") -> bool:
+        """Whether both make the same block: they differ in nothing but the words about what has come."""
+        return self == replace(
+            other,
+            status=self.status,
+            lacking=self.lacking,
+            why_lacking=self.why_lacking,
+            share=self.share,
+            ahead=self.ahead,
+        )
 
     def spoken(self) -> str:
         """The whole row in words, for those who do not see it."""
