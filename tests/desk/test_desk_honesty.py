@@ -281,16 +281,68 @@ def test_arrivals_do_not_put_off_the_first_image(window: Window, bridge: Scripte
     assert window.comparison.current.pane.content.state is PaneState.IMAGE
 
 
-def test_a_study_of_documents_alone_says_so(
+def report_in(study: StudyAnswer) -> CachedInstance:
+    """A document of a study, which has no pixels."""
+    return CachedInstance(replace(header(study), displayable=False, rows=0, columns=0), Ticket("", "1", b""))
+
+
+def open_with_a_report(window: Window, bridge: ScriptedBridge, study: StudyAnswer, *, complete: bool) -> int:
+    """A study of which a document is here, which may be all of it; returns the question's number."""
+    number = launch(window, bridge)
+    bridge.tell(StudiesFound(number, (study,)))
+    asked = bridge.last(AskPresence).number
+    bridge.tell(PresenceKnown(asked, {study.study_uid: PresenceItem(1, complete=complete, hospital="A")}))
+    return number
+
+
+def test_a_study_of_documents_alone_says_so_and_goes_on_saying_so(
     window: Window, bridge: ScriptedBridge, look: Callable[[Callable[[], bool]], None]
 ) -> None:
-    number = launch(window, bridge)
-    bridge.tell(StudiesFound(number, (CT,)))
+    study, pane = replace(CT, images=1), window.comparison.current.pane
+    number = open_with_a_report(window, bridge, study, complete=True)
     look(lambda: bridge.count(OpenStudy) == 1)
-    report = CachedInstance(replace(header(CT), displayable=False, rows=0, columns=0), Ticket("", "1", b""))
-    bridge.tell(StudyContents(bridge.last(OpenStudy).number, CT.study_uid, (report,), 1, complete=True))
-    look(lambda: window.comparison.current.pane.content.state is PaneState.CANNOT_SHOW)
-    assert "only documents" in window.comparison.current.pane.content.message
+    opened = bridge.last(OpenStudy).number
+    bridge.tell(StudyContents(opened, study.study_uid, (report_in(study),), 1, complete=True))
+    words = PaneState.CANNOT_SHOW, "This study has no images, only documents."
+    look(lambda: (pane.content.state, pane.content.message) == words)
+    bridge.tell(StudiesFound(number, (FILM,)))
+    look(lambda: len(window.list.rows.shown()) == 2)
+    assert (pane.content.state, pane.content.message) == words
+
+
+def test_documents_of_a_study_that_is_not_whole_are_not_called_all_of_it(
+    window: Window, bridge: ScriptedBridge, look: Callable[[Callable[[], bool]], None]
+) -> None:
+    pane = window.comparison.current.pane
+    open_with_a_report(window, bridge, CT, complete=False)
+    look(lambda: bridge.count(OpenStudy) == 1 and bridge.count(Fetch) == 1)
+    opened = bridge.last(OpenStudy).number
+    bridge.tell(StudyContents(opened, CT.study_uid, (report_in(CT),), 1, complete=True))
+    look(lambda: pane.content.received == 1)
+    # What is on its way may be images.
+    assert pane.content.state is PaneState.WAITING
+    report = FetchReport(CT.study_uid, "A", FetchState.PARTIAL, expected=3, received=1, message="A is away.")
+    bridge.tell(FetchEnded(bridge.last(Fetch).number, report))
+    look(lambda: pane.content.state is PaneState.CANNOT_SHOW)
+    assert pane.content.message == "Only documents of this study are here so far, no images."
+
+
+def test_why_a_study_cannot_be_opened_stays_until_an_image_comes(
+    window: Window, bridge: ScriptedBridge, look: Callable[[Callable[[], bool]], None]
+) -> None:
+    pane, number = window.comparison.current.pane, launch(window, bridge)
+    bridge.tell(StudiesFound(number, (CT,)))
+    absent(bridge)
+    look(lambda: bridge.count(OpenStudy) == 1 and bridge.count(Fetch) == 1)
+    bridge.tell(RequestFailed(bridge.last(OpenStudy).number, "The cache folder cannot be used."))
+    words = PaneState.CANNOT_SHOW, "The cache folder cannot be used."
+    assert (pane.content.state, pane.content.message) == words
+    bridge.tell(StudiesFound(number, (FILM,)))
+    look(lambda: len(window.list.rows.shown()) == 2)
+    assert (pane.content.state, pane.content.message) == words
+    arrive(bridge, CT, 1, 3)
+    decode(bridge, CT)
+    assert pane.content.state is PaneState.IMAGE
 
 
 def test_a_later_study_is_not_called_a_prior(

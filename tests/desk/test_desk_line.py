@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
-from PySide6.QtCore import QPointF, Qt
-from PySide6.QtWidgets import QLabel
+from PySide6.QtCore import QEvent, QObject, QPointF, Qt
+from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
 from priorline.desk.held import Presence
@@ -70,6 +70,19 @@ def line(qtbot: QtBot) -> TimelineLine:
     made.show()
     made.set_rows(ROWS)
     return made
+
+
+class Drawn(QObject):
+    """How often the line was drawn since `times` was set to 0."""
+
+    def __init__(self, line: TimelineLine) -> None:
+        super().__init__(line)
+        self.times = 0
+        line.viewport().installEventFilter(self)
+
+    def eventFilter(self, _watched: QObject, event: QEvent) -> bool:
+        self.times += event.type() == QEvent.Type.Paint
+        return False
 
 
 def painted(line: TimelineLine) -> dict[str, Block]:
@@ -262,6 +275,53 @@ def test_the_list_sorts_and_filters(qtbot: QtBot) -> None:
     assert [one.study_uid for one in model.shown()] == [one.study_uid for one in ROWS]
     model.set_filter("thorax 2018")
     assert model.shown() == ()
+
+
+def test_a_count_draws_its_row_in_the_list_and_nothing_of_the_line(qtbot: QtBot, line: TimelineLine) -> None:
+    model = TimelineListModel(None)
+    model.set_rows(ROWS)
+    told: list[tuple[int, int]] = []
+    model.dataChanged.connect(lambda first, last: told.append((first.row(), last.row())))
+    qtbot.waitExposed(line)
+    drawn = Drawn(line)
+    counted = replace(
+        ROWS[1], status="3 of 12 images", share=0.25, lacking=True, why_lacking="It stopped.", ahead=True
+    )
+    for rows in ((ROWS[0], counted, *ROWS[2:]), ROWS):
+        QApplication.processEvents()
+        told.clear()
+        drawn.times = 0
+        model.set_rows(rows)
+        line.set_rows(rows)
+        line.say("No study of this patient is known.")
+        QApplication.processEvents()
+        assert (told, drawn.times) == ([(1, 1)], 0)
+        assert painted(line)["1.2.2"].row.status == rows[1].status
+    line.set_rows((ROWS[0], replace(ROWS[1], presence=Presence.HERE), *ROWS[2:]))
+    QApplication.processEvents()
+    assert drawn.times > 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"presence": Presence.PARTIAL},
+        {"shut": True},
+        {"modality": "CR"},
+        {"current": True},
+        {"suggested": False},
+        {"copies": 2},
+        {"reason": "another"},
+        {"hospitals": ("OLV Clinic",)},
+        {"when": TODAY},
+    ],
+)
+def test_what_a_block_shows_is_drawn_anew(line: TimelineLine, change: dict[str, object]) -> None:
+    assert not replace(ROWS[1], **change).is_drawn_like(ROWS[1])
+    before = line.seen[0].blocks
+    line.set_rows((ROWS[0], replace(ROWS[1], **change), *ROWS[2:]))
+    line.grab()
+    assert line.seen[0].blocks is not before
 
 
 def test_rows_that_arrive_are_put_between_the_others(qtbot: QtBot) -> None:

@@ -26,6 +26,7 @@ from priorline.work.launch import Launch
 
 SECONDS_PER_PICTURE = 90.0
 PICTURE_SIZE = (1920, 1080)
+FEW_CORES = 2
 
 
 def has_display() -> bool:
@@ -80,6 +81,10 @@ def _only_what_is_asked(settings: Settings) -> Settings:
 def _application(*, headless: bool) -> QApplication:
     if headless and "QT_QPA_PLATFORM" not in os.environ:
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    if (os.cpu_count() or 1) <= FEW_CORES:
+        # Scaling that Qt shares out among threads ends when the last of them was given a core, which here the helpers
+        # hold; in one thread a slice of 512 x 512 takes no longer.
+        os.environ.setdefault("QT_NO_GUI_THREADPOOL", "1")
     existing = QApplication.instance()
     app = existing if isinstance(existing, QApplication) else QApplication(["priorline"])
     qt_messages.install()

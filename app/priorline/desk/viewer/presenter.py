@@ -21,6 +21,7 @@ from priorline.work.messages import CachedInstance, Event, OpenStudy, RequestFai
 # Ordering hundreds of images takes some milliseconds, so instances that arrive together are ordered together.
 ARRANGE_MILLISECONDS = 200
 ONLY_DOCUMENTS = "This study has no images, only documents."
+DOCUMENTS_SO_FAR = "Only documents of this study are here so far, no images."
 
 
 class StudyPresenter(QObject):
@@ -91,12 +92,10 @@ class StudyPresenter(QObject):
 
     def settle(self) -> None:
         """All that comes is here: unless somebody scrolled already, show the middle of the series."""
+        self._settled = True
         self._arrange()
         stack = self._current_stack()
-        if stack is None and self._instances:
-            self._content = replace(self._content, state=PaneState.CANNOT_SHOW, message=ONLY_DOCUMENTS)
-            self._tell()
-        elif stack is not None and not self._touched:
+        if stack is not None and not self._touched:
             self._index = len(stack.items) // 2
             self._show()
 
@@ -146,7 +145,8 @@ class StudyPresenter(QObject):
         self._wanted_key: FrameKey | None = None
         self._painted: Item | None = None
         self._problem: Problem | None = None
-        self._touched = False
+        self._touched = self._settled = False
+        self._refused = ""
         self._ahead.forget()
         self._arranging.stop()
         for act in (self._arrange, self.settle):
@@ -179,7 +179,8 @@ class StudyPresenter(QObject):
             else:
                 self._arrange()
         elif isinstance(event, RequestFailed):
-            self.describe(replace(self._content, state=PaneState.CANNOT_SHOW, message=event.message))
+            self._refused = event.message
+            self._tell()
 
     def _arrange_soon(self) -> None:
         self._lull.call(self._arrange)
@@ -283,7 +284,7 @@ class StudyPresenter(QObject):
     def _tell(self, *, lossy: bool | None = None, derived: bool | None = None) -> None:
         stack, item = self._current_stack(), self._item()
         if stack is None or item is None:
-            self.pane.set_content(self._content)
+            self.pane.set_content(self._without_image())
             return
         old = self.pane.content
         state = PaneState.IMAGE if self._painted in stack.items else PaneState.WAITING
@@ -305,3 +306,12 @@ class StudyPresenter(QObject):
                 message=message,
             )
         )
+
+    def _without_image(self) -> PaneContent:
+        """Why there is nothing to look at, whatever is said about the study meanwhile."""
+        content, message = self._content, self._refused
+        if self._settled and self._instances and not content.progress:
+            message = ONLY_DOCUMENTS if content.complete else DOCUMENTS_SO_FAR
+        if not message or content.state is not PaneState.WAITING:
+            return content
+        return replace(content, state=PaneState.CANNOT_SHOW, message=message)
