@@ -135,6 +135,8 @@ class Archive:
         # What is answered by name instead, by the number of the request; and images that are not listed.
         self.instead: dict[int, bytes] = {}
         self.unlisted: set[int] = set()
+        # What is written into an image that is not what was asked for.
+        self.odd: dict[int, dict[str, str]] = {}
         self.sent: list[int] = []
         self.asked: list[str] = []
 
@@ -162,7 +164,7 @@ class Archive:
             status = "406 Not Acceptable" if self.withheld is None else "404 Not Found"
             connection.sendall(response(status=status))
             return
-        connection.sendall(response(multipart([instance_file(number, series_of(number))]), RELATED))
+        connection.sendall(response(multipart([self._file(number)]), RELATED))
         self.sent.append(number)
 
     def _rows(self, instances: bool) -> list[dict[str, Any]]:
@@ -175,7 +177,7 @@ class Archive:
 
     def _send(self, connection: Any, request: Request) -> None:
         wanted = [n for n in range(SERIES * PER_SERIES) if request.path.endswith((STUDY, f"/series/{series_of(n)}"))]
-        files = [b"broken" if n == self.broken else instance_file(n, series_of(n)) for n in wanted]
+        files = [self._file(number) for number in wanted]
         if self.cuts:
             self.cuts, self.valid = False, {"second"}
             head = response(multipart(files), RELATED)
@@ -184,6 +186,10 @@ class Archive:
             return
         connection.sendall(response(multipart(files), RELATED))
         self.sent += wanted
+
+    def _file(self, number: int) -> bytes:
+        odd = self.odd.get(number, {})
+        return b"broken" if number == self.broken else instance_file(number, series_of(number), **odd)
 
 
 def series_of(number: int) -> str:
@@ -302,6 +308,53 @@ def test_what_ends_it_by_name_does_not_keep_the_rest_from_coming(
     assert (report.state, report.received) == (FetchState.COMPLETE, 12)
 
 
+ODD = pytest.mark.parametrize(
+    "tags",
+    [{"PatientID": "PL-0099"}, {"PatientName": "Devries^Anna"}, {"StudyInstanceUID": "1.2.3"}],
+    ids=["patient's number", "patient's name", "study"],
+)
+
+
+@ODD
+def test_what_is_not_what_was_asked_for_is_set_apart_from_a_stream(
+    tmp_path: Path, store: Store, tags: dict[str, str]
+) -> None:
+    token_file(tmp_path, "first")
+    archive = Archive(tmp_path)
+    archive.odd = {5: tags}
+    report = fetch(archive, store, 12)
+    assert_set_apart(report, store, 5)
+
+
+@ODD
+def test_what_is_not_what_was_asked_for_is_set_apart_by_name(
+    begun: Archive, store: Store, tags: dict[str, str]
+) -> None:
+    begun.odd = {7: tags}
+    report = fetch(begun, store, 12)
+    assert begun.asked
+    assert_set_apart(report, store, 7)
+
+
+def assert_set_apart(report: FetchReport, store: Store, number: int) -> None:
+    """All but this image are here, and that one is out of sight, with a reason."""
+    assert (report.state, report.received) == (FetchState.PARTIAL, 11)
+    assert report.quarantined >= 1
+    assert "another" in report.message
+    assert store.sop_uids(STUDY) == {sop_uid(one) for one in range(12) if one != number}
+    assert store.stats().quarantined >= 1
+
+
+def test_an_image_of_another_number_does_not_count_for_the_one_that_was_asked_for(
+    begun: Archive, store: Store
+) -> None:
+    """It is of this patient and study, so it is kept; the one that is listed is missing all the same."""
+    begun.odd = {7: {"SOPInstanceUID": "1.2.4"}}
+    report = fetch(begun, store, 12)
+    assert (report.state, report.received, report.expected) == (FetchState.PARTIAL, 11, 12)
+    assert store.sop_uids(STUDY) == {"1.2.4", *(sop_uid(one) for one in range(12) if one != 7)}
+
+
 def test_a_series_of_which_nothing_comes_by_name_comes_as_a_stream(
     tmp_path: Path, begun: Archive, store: Store
 ) -> None:
@@ -363,3 +416,38 @@ def test_what_is_looked_at_comes_by_name_while_a_slow_stream_goes_on(
     # First, middle and last of the others, then what is looked at, and nothing that nobody wished.
     assert set(archive.sent) >= {2, 3, 4, 6, 7, 9}
     assert set(archive.sent).isdisjoint({1, 5})
+
+
+class SilentArchive(Archive):
+    """Sends the first image of a study and half of one that it is asked for by name, and no more; then `is_silent`."""
+
+    is_silent = False
+
+    def _send(self, connection: Any, request: Request) -> None:
+        files = [self._file(number) for number in range(SERIES * PER_SERIES)]
+        whole = response(multipart(files), RELATED)
+        connection.sendall(whole[: whole.index(files[1])])
+        wait_for_the_other_side(connection)
+
+    def _send_named(self, connection: Any, request: Request) -> None:
+        whole = response(multipart([self._file(2)]), RELATED)
+        connection.sendall(whole[: len(whole) // 2])
+        self.is_silent = True
+        wait_for_the_other_side(connection)
+
+
+def test_who_stops_while_an_image_comes_by_name_waits_for_neither(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(companion, "PATIENCE", 0.01)
+    token_file(tmp_path, "first")
+    archive = SilentArchive(tmp_path)
+    with scripted(archive.script) as hospital:
+        door = DicomWebArchive(hospital.peer(peers.PATIENT_WAIT, token_file=tmp_path / "token"))
+        arrived = list[Arrived]()
+        row = replace(ROW, images=12)
+        fetch = StudyFetch(door, store, row, arrived.append, lambda: archive.is_silent and bool(arrived))
+        report = fetch.run(AuditTrail(tmp_path / "audit.jsonl"))
+    assert (report.state, report.received) == (FetchState.PARTIAL, 1)
+    assert "Stopped." in report.message
+    assert store.sop_uids(STUDY) == {sop_uid(0)}
