@@ -419,7 +419,7 @@ def test_what_is_looked_at_comes_by_name_while_a_slow_stream_goes_on(
 
 
 class SilentArchive(Archive):
-    """Sends the first image of a study and half of one that it is asked for by name, and no more; then `is_silent`."""
+    """Sends the first image of a study and half of one that it is asked for by name; then it `is_silent`."""
 
     is_silent = False
 
