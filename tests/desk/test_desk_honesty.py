@@ -319,7 +319,6 @@ def test_documents_of_a_study_that_is_not_whole_are_not_called_all_of_it(
     opened = bridge.last(OpenStudy).number
     bridge.tell(StudyContents(opened, CT.study_uid, (report_in(CT),), 1, complete=True))
     look(lambda: pane.content.received == 1)
-    # What is on its way may be images.
     assert pane.content.state is PaneState.WAITING
     report = FetchReport(CT.study_uid, "A", FetchState.PARTIAL, expected=3, received=1, message="A is away.")
     bridge.tell(FetchEnded(bridge.last(Fetch).number, report))
@@ -332,14 +331,15 @@ def test_why_a_study_cannot_be_opened_stays_until_an_image_comes(
 ) -> None:
     pane, number = window.comparison.current.pane, launch(window, bridge)
     bridge.tell(StudiesFound(number, (CT,)))
-    absent(bridge)
-    look(lambda: bridge.count(OpenStudy) == 1 and bridge.count(Fetch) == 1)
+    look(lambda: bridge.count(OpenStudy) == 1)
     bridge.tell(RequestFailed(bridge.last(OpenStudy).number, "The cache folder cannot be used."))
     words = PaneState.CANNOT_SHOW, "The cache folder cannot be used."
     assert (pane.content.state, pane.content.message) == words
     bridge.tell(StudiesFound(number, (FILM,)))
     look(lambda: len(window.list.rows.shown()) == 2)
     assert (pane.content.state, pane.content.message) == words
+    absent(bridge)
+    look(lambda: bridge.count(Fetch) == 1 and pane.content.state is PaneState.WAITING)
     arrive(bridge, CT, 1, 3)
     decode(bridge, CT)
     assert pane.content.state is PaneState.IMAGE

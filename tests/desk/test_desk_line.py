@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
-from PySide6.QtCore import QEvent, QObject, QPointF, Qt
+from PySide6.QtCore import QEvent, QModelIndex, QObject, QPointF, Qt
 from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
@@ -14,6 +14,7 @@ from priorline.desk.timeline.blocks import Block
 from priorline.desk.timeline.controls import TimelineControls
 from priorline.desk.timeline.lanes import MOST_LANES, OTHERS, LaneBy, lanes
 from priorline.desk.timeline.line import TimelineLine
+from priorline.desk.timeline.list import RowDelegate, TimelineList
 from priorline.desk.timeline.list_model import SortBy, TimelineListModel, added_runs
 from priorline.desk.timeline.rows import TimelineRow, shown_text
 
@@ -282,7 +283,8 @@ def test_a_count_draws_its_row_in_the_list_and_nothing_of_the_line(qtbot: QtBot,
     model.set_rows(ROWS)
     told: list[tuple[int, int]] = []
     model.dataChanged.connect(lambda first, last: told.append((first.row(), last.row())))
-    qtbot.waitExposed(line)
+    with qtbot.waitExposed(line):
+        line.repaint()
     drawn = Drawn(line)
     counted = replace(
         ROWS[1], status="3 of 12 images", share=0.25, lacking=True, why_lacking="It stopped.", ahead=True
@@ -297,9 +299,51 @@ def test_a_count_draws_its_row_in_the_list_and_nothing_of_the_line(qtbot: QtBot,
         QApplication.processEvents()
         assert (told, drawn.times) == ([(1, 1)], 0)
         assert painted(line)["1.2.2"].row.status == rows[1].status
+    QApplication.processEvents()
+    drawn.times = 0
     line.set_rows((ROWS[0], replace(ROWS[1], presence=Presence.HERE), *ROWS[2:]))
     QApplication.processEvents()
     assert drawn.times > 0
+
+
+def test_a_count_draws_one_row_of_the_list(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    studies, many = TimelineList(), tuple(row(number, number) for number in range(1, 100))
+    qtbot.addWidget(studies)
+    studies.resize(360, 600)
+    studies.rows.set_rows(many)
+    drawn: list[str] = []
+
+    def note(_delegate: object, _painter: object, _option: object, index: QModelIndex) -> None:
+        drawn.append(index.data(Qt.ItemDataRole.UserRole).status)
+
+    monkeypatch.setattr(RowDelegate, "paint", note)
+    with qtbot.waitExposed(studies):
+        studies.show()
+    QApplication.processEvents()
+    assert len(drawn) > 5
+    drawn.clear()
+    studies.rows.set_rows((*many[:3], replace(many[3], status="3 of 12 images"), *many[4:]))
+    QApplication.processEvents()
+    assert drawn == ["3 of 12 images"]
+    drawn.clear()
+    studies.rows.set_rows(tuple(replace(one, status="here") for one in many))
+    QApplication.processEvents()
+    assert len(drawn) > 5
+    assert set(drawn) == {"here"}
+
+
+def test_what_is_said_beside_a_block_follows_what_comes(line: TimelineLine) -> None:
+    line.point_at("1.2.2", "")
+    card_of(line, "1.2.2")
+    line.set_rows((ROWS[0], replace(ROWS[1], lacking=True, why_lacking="OLV Clinic broke off."), *ROWS[2:]))
+    assert line.card.isVisible()
+    assert "broke off" in line.card.text
+    assert "broke off" in line.accessibleDescription()
+    line.hide_card()
+    line.set_rows(ROWS)
+    assert not line.card.isVisible()
+    line.set_rows((ROWS[0], replace(ROWS[1], presence=Presence.PARTIAL, status="3 of 12 images"), *ROWS[2:]))
+    assert "3 of 12 images" in line.accessibleDescription()
 
 
 @pytest.mark.parametrize(
@@ -314,6 +358,9 @@ def test_a_count_draws_its_row_in_the_list_and_nothing_of_the_line(qtbot: QtBot,
         {"reason": "another"},
         {"hospitals": ("OLV Clinic",)},
         {"when": TODAY},
+        {"report_only": True},
+        {"regions": ("abdomen",)},
+        {"modalities": ("CR",)},
     ],
 )
 def test_what_a_block_shows_is_drawn_anew(line: TimelineLine, change: dict[str, object]) -> None:

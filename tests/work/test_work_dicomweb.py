@@ -441,13 +441,16 @@ def test_who_stops_while_an_image_comes_by_name_waits_for_neither(
 ) -> None:
     monkeypatch.setattr(companion, "PATIENCE", 0.01)
     token_file(tmp_path, "first")
+    wait = replace(peers.PATIENT_WAIT, progress=60.0, query=60.0)
     archive = SilentArchive(tmp_path)
     with scripted(archive.script) as hospital:
-        door = DicomWebArchive(hospital.peer(peers.PATIENT_WAIT, token_file=tmp_path / "token"))
+        door = DicomWebArchive(hospital.peer(wait, token_file=tmp_path / "token"))
         arrived = list[Arrived]()
         row = replace(ROW, images=12)
         fetch = StudyFetch(door, store, row, arrived.append, lambda: archive.is_silent and bool(arrived))
         report = fetch.run(AuditTrail(tmp_path / "audit.jsonl"))
+    # Well before the hospital would be given up.
+    assert report.seconds < wait.progress / 2
     assert (report.state, report.received) == (FetchState.PARTIAL, 1)
     assert "Stopped." in report.message
     assert store.sop_uids(STUDY) == {sop_uid(0)}

@@ -93,6 +93,7 @@ class Comparison(QObject):
         """What is missing of a study that is open is asked for once more."""
         if self._case is not None and study.match.outcome is Identity.SAME:
             self._case.fetch(study)
+            self._describe()
 
     def maximise(self, pane: Pane) -> None:
         """One pane alone, or both again."""
@@ -139,6 +140,8 @@ class Comparison(QObject):
         patients = tuple(copy.patient for copy in study.answers)
         presenter.open(study.study_uid, patients, self._content(study, role), case.reason)
         case.fetch(study)
+        # That it is on its way is said at once.
+        presenter.describe(self._content(study, role))
 
     def _shut(self, presenter: StudyPresenter, role: Role) -> None:
         """Pictures that were open are forgotten, and with them what was decoded ahead."""

@@ -46,6 +46,7 @@ class TimelineLine(pg.PlotWidget):  # type: ignore[misc]
         self._canvas = Canvas()
         self._span: int | None = 0
         self._card: HoverCard | None = None
+        self._told: tuple[Block, QRect] | None = None
         plot = self.getPlotItem()
         plot.hideButtons()
         plot.setMenuEnabled(False)
@@ -68,10 +69,13 @@ class TimelineLine(pg.PlotWidget):  # type: ignore[misc]
     def set_rows(self, rows: tuple[TimelineRow, ...]) -> None:
         """Show these studies; the span stays as it was chosen."""
         # While a study comes its words change some times a second, and nothing that is drawn here.
-        if not self._canvas.blocks.takes(rows):
-            self._set_blocks(Blocks(rows, self._canvas.blocks.by))
-            if self._span is not None:
-                self.show_span(self._span)
+        if self._canvas.blocks.takes(rows):
+            self._tell_again()
+            return
+        self._set_blocks(Blocks(rows, self._canvas.blocks.by))
+        self._describe_pointed()
+        if self._span is not None:
+            self.show_span(self._span)
 
     def set_lanes(self, by: LaneBy) -> None:
         """Make the lanes stand for something else."""
@@ -129,8 +133,7 @@ class TimelineLine(pg.PlotWidget):  # type: ignore[misc]
         if (study_uid, prior_uid) == (canvas.pointed_uid, canvas.prior_uid):
             return
         canvas.pointed_uid, canvas.prior_uid = study_uid, prior_uid
-        number = canvas.blocks.numbers.get(study_uid)
-        self.setAccessibleDescription(canvas.blocks.rows[number].spoken() if number is not None else "")
+        self._describe_pointed()
         canvas.update()
 
     def step(self, direction: int) -> None:
@@ -197,6 +200,7 @@ class TimelineLine(pg.PlotWidget):  # type: ignore[misc]
 
     def hide_card(self) -> None:
         """Take the hover card away."""
+        self._told = None
         if self._card is not None:
             self._card.hide()
 
@@ -238,6 +242,17 @@ class TimelineLine(pg.PlotWidget):  # type: ignore[misc]
         self.getPlotItem().getAxis("left").setTicks([list(enumerate(short))])
         height = LANE_PIXELS if count <= MANY_LANES else LOW_LANE_PIXELS
         self.setFixedHeight(count * height + AXIS_PIXELS + 12)
+
+    def _tell_again(self) -> None:
+        """What is said of a study beside its block is true of what has come by now."""
+        self._describe_pointed()
+        if self._told is not None:
+            self.card.show_block(*self._told)
+
+    def _describe_pointed(self) -> None:
+        blocks = self._canvas.blocks
+        number = blocks.numbers.get(self._canvas.pointed_uid)
+        self.setAccessibleDescription(blocks.rows[number].spoken() if number is not None else "")
 
     def _keep_span(self, _box: object) -> None:
         """A chosen span stays as it is when the line becomes wider or narrower."""
@@ -285,7 +300,8 @@ class TimelineLine(pg.PlotWidget):  # type: ignore[misc]
             self.hide_card()
             return
         corner = self.mapTo(self.window(), self.mapFromScene(block.box.topLeft()))
-        self.card.show_block(block, QRect(corner, block.box.size().toSize()))
+        self._told = block, QRect(corner, block.box.size().toSize())
+        self.card.show_block(*self._told)
 
 
 def _next_in(block: Block, pointed_uid: str) -> str:

@@ -1,10 +1,18 @@
 """The list in step with the line: two text lines a study, in the chosen order, filtered by what is typed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QModelIndex, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QPainter, QPen
-from PySide6.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QListView,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QWidget,
+)
 
 from priorline.desk import theme
 from priorline.desk.timeline.controls import ChoiceButton
@@ -52,6 +60,10 @@ class TimelineList(QListView):
         self.rows.set_sort(sort)
         if isinstance(row, TimelineRow):
             self.select(row.study_uid)
+
+    def dataChanged(self, first: Index, last: Index, roles: Sequence[int] = ()) -> None:
+        """As Qt defines it, but rows keep their height: a list would lay all of them out anew and draw them all."""
+        QAbstractItemView.dataChanged(self, first, last, roles)
 
     def _point(self, index: QModelIndex) -> None:
         row = index.data(Qt.ItemDataRole.UserRole)

@@ -99,8 +99,13 @@ class TimelineListModel(QAbstractListModel):
 
     def _say_changes(self, shown: tuple[TimelineRow, ...]) -> None:
         """The same studies in the same order: only those are drawn again of which something changed."""
-        changed = [number for number, (old, new) in enumerate(zip(self._shown, shown, strict=True)) if old != new]
+        pairs = enumerate(zip(self._shown, shown, strict=True))
+        # Most are the very same object, and comparing thousands value by value would be seen.
+        changed = [number for number, (old, new) in pairs if old is not new and old != new]
         self._take(shown)
+        if len(changed) > MOST_RUNS:
+            self.dataChanged.emit(self.index(changed[0]), self.index(changed[-1]))
+            return
         for number in changed:
             self.dataChanged.emit(self.index(number), self.index(number))
 

@@ -310,8 +310,9 @@ class StudyPresenter(QObject):
     def _without_image(self) -> PaneContent:
         """Why there is nothing to look at, whatever is said about the study meanwhile."""
         content, message = self._content, self._refused
-        if self._settled and self._instances and not content.progress:
+        if self._settled and self._instances:
             message = ONLY_DOCUMENTS if content.complete else DOCUMENTS_SO_FAR
-        if not message or content.state is not PaneState.WAITING:
+        # What is on its way may be images.
+        if not message or content.progress or content.state is not PaneState.WAITING:
             return content
         return replace(content, state=PaneState.CANNOT_SHOW, message=message)
