@@ -43,9 +43,14 @@ def turns(qtbot: QtBot) -> None:
         done.clear()
 
 
-def test_where_nobody_scrolls_all_is_done_at_once_and_in_order(qtbot: QtBot, quiet: Lull, told: list[str]) -> None:
-    for name in "ab":
+def call_all(quiet: Lull, told: list[str], names: str) -> None:
+    """One act for each letter, which tells it."""
+    for name in names:
         quiet.call(act(told, name))
+
+
+def test_where_nobody_scrolls_all_is_done_at_once_and_in_order(qtbot: QtBot, quiet: Lull, told: list[str]) -> None:
+    call_all(quiet, told, "ab")
     assert not told
     until(qtbot, lambda: told == ["a", "b"])
 
@@ -54,8 +59,7 @@ def test_while_somebody_scrolls_one_act_follows_each_image(
     qtbot: QtBot, quiet: Lull, told: list[str], clock: Clock
 ) -> None:
     quiet.scrolled("left")
-    for name in "ab":
-        quiet.call(act(told, name))
+    call_all(quiet, told, "ab")
     turns(qtbot)
     assert not told
     quiet.painted("right")
@@ -80,8 +84,7 @@ def test_what_has_waited_too_long_is_done_without_a_break(
     qtbot: QtBot, quiet: Lull, told: list[str], clock: Clock
 ) -> None:
     quiet.scrolled("left")
-    for name in "abc":
-        quiet.call(act(told, name))
+    call_all(quiet, told, "abc")
     clock.now += LONG_MILLISECONDS / 1000
     quiet.scrolled("left")
     quiet.painted("left")
