@@ -1,23 +1,33 @@
 """What every measurement needs: a private place, paired runs, medians, a table on paper and numbers in a file."""
 
 import json
+import mmap
 import os
 import platform
 import statistics
+import struct
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from _meter import memory_of
+
+if sys.platform == "linux":
+    import fcntl
+
 REPO = Path(__file__).resolve().parents[2]
 RESULTS = REPO / "bench-results"
 Way = Callable[[], dict[str, float]]
+# Enough for what is measured, its files and the archives.
+LEFT_OVER = 4 << 30
+# FS_IOC_GETFLAGS, FS_IOC_SETFLAGS and FS_TOPDIR_FL of linux/fs.h
+FLAGS, GET_FLAGS, SET_FLAGS, TOP_OF_HIERARCHY = struct.Struct("l"), 0x80086601, 0x40086602, 0x20000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,47 +68,55 @@ def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
 def private_place() -> Iterator[Path]:
     """An empty folder that is also where the program keeps its state, so that nothing of the user is touched."""
     with TemporaryDirectory(prefix="priorline-bench-") as folder:
-        place = Path(folder)
+        _spread(Path(folder))
+        place = Path(folder) / "place"
+        place.mkdir()
         for variable, name in (("XDG_DATA_HOME", "data"), ("XDG_CONFIG_HOME", "config"), ("XDG_CACHE_HOME", "cache")):
             os.environ[variable] = str(place / name)
         yield place
 
 
-@contextmanager
-def memory_in_use(place: Path) -> Iterator[None]:
-    """The memory full of what was read from files, as on a machine that has run for a day; Linux only.
+def _spread(folder: Path) -> None:
+    """Have ext4 put what is made in a folder somewhere else than it is, where it can; Linux only.
 
-    What is full of files is used for others at once; what is free may first have to be lent (see `_meter.settle`).
+    Without a journal it does not use the number of a file again for minutes after that was deleted, and looks at each
+    of them to make another: where thousands were deleted a file costs twenty times as much.
     """
-    ballast, size = place / "ballast", _free_memory()
-    if size:
-        note(f"filling {size >> 20} MB of memory")
-        with ballast.open("wb") as file:
-            file.truncate(size)
-        share = -(-size // (os.cpu_count() or 1))
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda start: _read(ballast, start, share), range(0, size, share)))
+    if sys.platform != "linux":
+        return
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        yield
+        with suppress(OSError):
+            (flags,) = FLAGS.unpack(fcntl.ioctl(handle, GET_FLAGS, bytes(FLAGS.size)))
+            fcntl.ioctl(handle, SET_FLAGS, FLAGS.pack(flags | TOP_OF_HIERARCHY))
     finally:
-        ballast.unlink(missing_ok=True)
+        os.close(handle)
 
 
-def _free_memory() -> int:
-    """Bytes that nothing uses, and a little more; 0 where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-    except FileNotFoundError:
-        return 0
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemFree:")) + (512 << 20)
+@contextmanager
+def memory_in_use() -> Iterator[None]:
+    """Most of the memory taken, as on a machine that has run for a day; Linux only.
+
+    What is taken once is used for others at once; what is free may first have to be lent (see `_meter.settle`). It is
+    memory of this process, as what was read from files is given back by systems that watch for what nobody reads.
+    """
+    size = max(0, memory_of("MemAvailable") - LEFT_OVER)
+    if not size:
+        yield
+        return
+    note(f"filling {size >> 20} MB of memory")
+    with mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as ballast:
+        for advice in ("MADV_DONTFORK", "MADV_HUGEPAGE"):
+            with suppress(AttributeError, OSError):
+                ballast.madvise(getattr(mmap, advice))
+        _fill(ballast)
+        yield
 
 
-def _read(path: Path, start: int, length: int) -> None:
-    block = bytearray(1 << 20)
-    with path.open("rb", buffering=0) as file:
-        file.seek(start)
-        while length > 0 and (count := file.readinto(block)):
-            length -= count
+def _fill(ballast: mmap.mmap) -> None:
+    block = bytes(1 << 20)
+    while len(ballast) - ballast.tell() >= len(block):
+        ballast.write(block)
 
 
 def note(text: str) -> None:

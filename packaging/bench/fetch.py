@@ -198,7 +198,7 @@ def main() -> None:
     missing = [name for name in ("getscu", "movescu", "storescp", "dcmqrscp", "curl") if not shutil.which(name)]
     if missing:
         raise SystemExit(f"bench: {', '.join(missing)} missing; this needs Debian's dcmtk, curl and orthanc")
-    with private_place() as place, memory_in_use(place):
+    with private_place() as place, memory_in_use():
         samples = measure(place, chosen.parts, chosen.peers, chosen.rounds)
     save("fetch", samples, slices=SLICES, rounds=chosen.rounds)
 

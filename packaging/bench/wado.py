@@ -82,7 +82,7 @@ def main() -> None:
     missing = [name for name in ("curl", "getscu", "dcmsend") if not shutil.which(name)]
     if missing:
         raise SystemExit(f"bench: this needs {', '.join(missing)} (Debian: curl, dcmtk, orthanc, orthanc-dicomweb)")
-    with private_place() as place, memory_in_use(place):
+    with private_place() as place, memory_in_use():
         samples = measure(place, chosen.rounds)
     report(samples, chosen.rounds)
 
