@@ -1,6 +1,7 @@
 """Headers of whole, deviating and damaged objects."""
 
 import io
+import random
 from datetime import date
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
+from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -15,7 +17,8 @@ from priorline.domain.patient import Identifier
 from priorline.errors import NotDicom
 from priorline.imaging import elements
 from priorline.imaging.elements import Head
-from priorline.imaging.outline import outline
+from priorline.imaging.instance import InstanceHeader
+from priorline.imaging.outline import Outline, _Walker, outline
 from priorline.imaging.read import header_of, parse, quiet_pydicom, read_header
 
 WHOLE = ["CT_small.dcm", "MR_small_RLE.dcm", "image_dfl.dcm", "MR_small_bigendian.dcm", "JPEG2000.dcm", "rtplan.dcm"]
@@ -203,3 +206,99 @@ def test_a_fault_of_the_moment_is_not_remembered(monkeypatch: pytest.MonkeyPatch
     header = read_header(data)
     assert header.patient.identifier.value == "ONLY-HERE"
     assert header.spacing == (0.321, 0.321)
+
+
+def slice_of_series(**elements: object) -> bytes:
+    """A slice with a value in everything that a header is made of, but for sequences."""
+    ds = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    full = {
+        "SeriesInstanceUID": "2.25.77",
+        "SOPInstanceUID": "2.25.1",
+        "InstanceNumber": 1,
+        "IssuerOfPatientID": "RIJN",
+        "PatientBirthDate": "19500102",
+        "SeriesDescription": "thorax",
+        "BodyPartExamined": "CHEST",
+        "PixelAspectRatio": [1, 1],
+        "NominalScannedPixelSpacing": [1, 1],
+        "ImagerPixelSpacing": [0.5, 0.5],
+        "PixelSpacingCalibrationType": "GEOMETRY",
+        "PatientOrientation": ["L", "P"],
+        "ImageLaterality": "R",
+        "Laterality": "R",
+        "ViewPosition": "AP",
+        "BurnedInAnnotation": "NO",
+        "LossyImageCompression": "00",
+        "NumberOfFrames": 1,
+    }
+    for keyword, value in (full | elements).items():
+        setattr(ds, keyword, value)
+    return written(ds)
+
+
+OTHER_VALUES = {"CS": "ZZ", "DA": "19990909", "TM": "235959", "DS": "7", "IS": "7", "US": 7, "UI": "2.25.999"}
+
+
+def header_alone(data: bytes) -> InstanceHeader:
+    whole = outline(data)
+    assert whole.places is not None
+    with quiet_pydicom():
+        return header_of(whole, Head(whole, whole.places))
+
+
+def test_what_an_object_has_otherwise_than_its_series_before_is_read() -> None:
+    first = slice_of_series()
+    whole = outline(first)
+    assert whole.places is not None
+    head = Head(whole, whole.places)
+    header_of(whole, head)
+    differing = 0
+    for tag in head.asked:
+        keyword, vr = keyword_for_tag(tag), dictionary_VR(tag)
+        if vr == "SQ" or keyword == "SpecificCharacterSet":
+            continue
+        count = len(head.texts(tag)) or 1
+        other = OTHER_VALUES.get(vr, "OTHER")
+        changed = slice_of_series(**{keyword: other if count == 1 else [other] * count})
+        assert read_header(first) == header_alone(first)
+        assert read_header(changed) == header_alone(changed), keyword
+        differing += header_alone(changed) != header_alone(first)
+        gone = pydicom.dcmread(io.BytesIO(first))
+        del gone[tag]
+        assert read_header(written(gone)) == header_alone(written(gone)), keyword
+        assert read_header(first) == header_alone(first)
+    assert differing > 25
+
+
+def test_each_slice_of_a_series_has_its_own_number_and_place() -> None:
+    for number in range(1, 5):
+        data = slice_of_series(
+            SOPInstanceUID=f"2.25.{number}", InstanceNumber=number, ImagePositionPatient=[1, 2, number * 2.5]
+        )
+        header = read_header(data)
+        assert (header.sop_uid, header.instance_number) == (f"2.25.{number}", number)
+        assert header.position == (1, 2, number * 2.5)
+        assert header == header_alone(data)
+
+
+def test_the_plain_beginning_is_walked_as_all_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance, compared = random.Random(5), 0
+
+    def seen(data: bytes) -> Outline | str:
+        try:
+            return outline(data)
+        except NotDicom as problem:
+            return str(problem)
+
+    for name in WHOLE:
+        whole = shipped(name)
+        for _ in range(200):
+            data = bytearray(whole)
+            for _ in range(chance.randrange(3)):
+                data[chance.randrange(128, min(len(data), 3000))] = chance.choice((0, 1, 2, 255, 0x4F, 0x42, 0xFE))
+            found = seen(bytes(data))
+            with monkeypatch.context() as patched:
+                patched.setattr(_Walker, "begin", lambda _walker, at, _groups: at)
+                assert found == seen(bytes(data)), name
+            compared += isinstance(found, Outline)
+    assert compared > 300

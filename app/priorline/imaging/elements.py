@@ -29,30 +29,43 @@ PYDICOM_FAULTS: tuple[type[Exception], ...] = (
 )
 """What pydicom and the codecs behind it raise on damaged or unknown input (tried); all but our own mistakes."""
 
-_CHARACTERS = Tag("SpecificCharacterSet")
+_CHARACTERS = int(Tag("SpecificCharacterSet"))
 _SHORT_VALUE = 128
 Coding = tuple[bool, bool, tuple[str, ...]]
 """Implicit value representations, little endian, Python's names of the character sets."""
 
 
+Stored = tuple[bytes, bytes]
+"""Value representation and encoded value."""
+
+
 class Head:
-    """The elements of the top level of an object, each read when it is asked for: most are never."""
+    """The elements of the top level of an object, each read when it is asked for: most are never.
+
+    `asked` notes which were, with what stood there; `has_fault` whether any of it could not be understood.
+    """
 
     def __init__(self, whole: Outline, places: dict[int, Place]) -> None:
         self._body, self._places = whole.body, places
+        self.asked: dict[int, Stored | None] = {}
+        self.has_fault = False
         self._coding: Coding = whole.implicit, whole.little, (default_encoding,)
-        characters = self._found(_CHARACTERS)
+        characters = self._asked_for(_CHARACTERS)
         if characters is not None:
             self._coding = whole.implicit, whole.little, _encodings(*characters, self._coding)
 
-    def value(self, tag: BaseTag) -> Any:
+    def value(self, tag: int) -> Any:
         """The value of an element, None where it is missing; raises one of PYDICOM_FAULTS."""
-        found = self._found(tag)
-        return None if found is None else _converted(tag, *found, self._coding)
+        found = self._asked_for(tag)
+        try:
+            return None if found is None else _converted(tag, *found, self._coding)
+        except PYDICOM_FAULTS:
+            self.has_fault = True
+            raise
 
-    def texts(self, tag: BaseTag) -> tuple[str, ...]:
+    def texts(self, tag: int) -> tuple[str, ...]:
         """As the function."""
-        found = self._found(tag)
+        found = self._asked_for(tag)
         if found is None:
             return ()
         read = _texts if len(found[1]) <= _SHORT_VALUE else _texts.__wrapped__
@@ -60,21 +73,27 @@ class Head:
             return read(tag, *found, self._coding)
         except PYDICOM_FAULTS:
             # Not remembered: memory, for one, may be there again the next time.
+            self.has_fault = True
             return ()
 
-    def numbers(self, tag: BaseTag, count: int) -> tuple[float, ...]:
+    def numbers(self, tag: int, count: int) -> tuple[float, ...]:
         """As the function."""
-        found = self._found(tag)
+        found = self._asked_for(tag)
         if found is None:
             return ()
         read = _numbers if len(found[1]) <= _SHORT_VALUE else _numbers.__wrapped__
         try:
             return read(tag, *found, self._coding, count)
         except PYDICOM_FAULTS:
+            self.has_fault = True
             return ()
 
-    def _found(self, tag: BaseTag) -> tuple[bytes, bytes] | None:
-        """Value representation and value of an element as it stands there."""
+    def _asked_for(self, tag: int) -> Stored | None:
+        found = self.asked[tag] = self.stored(tag)
+        return found
+
+    def stored(self, tag: int) -> Stored | None:
+        """An element as it stands there; not noted in `asked`."""
         place = self._places.get(tag)
         if place is None:
             return None
@@ -89,7 +108,7 @@ def raw(ds: Elements, keyword: str) -> Any:
     """The value of an element, None where it is missing or cannot be understood."""
     try:
         # By tag: pydicom looks a keyword up at every call.
-        tag = _tag(keyword)
+        tag = tag_of(keyword)
         if isinstance(ds, Head):
             return ds.value(tag)
         return ds[tag].value if tag in ds else None
@@ -106,14 +125,14 @@ def text(ds: Elements, keyword: str) -> str:
 def texts(ds: Elements, keyword: str) -> tuple[str, ...]:
     """All values as text, stripped."""
     if isinstance(ds, Head):
-        return ds.texts(_tag(keyword))
+        return ds.texts(tag_of(keyword))
     return _as_texts(raw(ds, keyword))
 
 
 def numbers(ds: Elements, keyword: str, count: int) -> tuple[float, ...]:
     """Exactly `count` finite numbers; () where there are fewer, or one of them is none."""
     if isinstance(ds, Head):
-        return ds.numbers(_tag(keyword), count)
+        return ds.numbers(tag_of(keyword), count)
     return _as_numbers(raw(ds, keyword), count)
 
 
@@ -141,8 +160,9 @@ def functional_group(ds: Elements, macro: str, frame: int) -> Dataset | None:
 
 
 @lru_cache(maxsize=256)
-def _tag(keyword: str) -> BaseTag:
-    return Tag(keyword)
+def tag_of(keyword: str) -> int:
+    """A tag as a plain number: pydicom's compares with itself in Python, at every look into a dictionary."""
+    return int(Tag(keyword))
 
 
 @lru_cache(maxsize=64)
@@ -152,18 +172,18 @@ def _encodings(vr: bytes, value: bytes, coding: Coding) -> tuple[str, ...]:
 
 # The images of a series repeat nearly all of their values: each is converted once, and looked up with one step.
 @lru_cache(maxsize=4096)
-def _texts(tag: BaseTag, vr: bytes, value: bytes, coding: Coding) -> tuple[str, ...]:
+def _texts(tag: int, vr: bytes, value: bytes, coding: Coding) -> tuple[str, ...]:
     return _as_texts(_converted(tag, vr, value, coding))
 
 
 @lru_cache(maxsize=4096)
-def _numbers(tag: BaseTag, vr: bytes, value: bytes, coding: Coding, count: int) -> tuple[float, ...]:
+def _numbers(tag: int, vr: bytes, value: bytes, coding: Coding, count: int) -> tuple[float, ...]:
     return _as_numbers(_converted(tag, vr, value, coding), count)
 
 
-def _converted(tag: BaseTag, vr: bytes, value: bytes, coding: Coding) -> Any:
+def _converted(tag: int, vr: bytes, value: bytes, coding: Coding) -> Any:
     implicit, little, characters = coding
-    element = RawDataElement(tag, vr.decode("ascii") or None, len(value), value, 0, implicit, little, True)
+    element = RawDataElement(BaseTag(tag), vr.decode("ascii") or None, len(value), value, 0, implicit, little, True)
     return convert_raw_data_element(element, encoding=list(characters)).value
 
 

@@ -19,8 +19,13 @@ _SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL
 _KNOWN = _LONG | _SHORT
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_SOP_UID, _SYNTAX = 0x00020003, 0x00020010
+_META, _DATA = range(0x0002, 0x0003), range(0xFFFE)
 _DEEPEST = 32
 _INFLATED_LIMIT = 1 << 30
+# So much is looked at in one piece: the whole head of most objects.
+_BEGINNING = 1 << 14
+_PLAIN = struct.Struct("<HH2sHI")
 
 _CUT_OFF = "The file ends too early; fetch or copy it again."
 _NOT_DICOM = "The file is not a DICOM object; choose another one."
@@ -81,32 +86,32 @@ def outline(data: Body) -> Outline:
     if not start and bytes(data[:2]) not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
         raise NotDicom(_NOT_DICOM)
     meta, start = _file_meta(data, start)
-    syntax = meta.get(0x00020010, "")
+    syntax = meta[_SYNTAX]
     if syntax == DEFLATED:
         data, start = _inflated(bytes(data[start : len(data)])), 0
     if start >= len(data):
         raise NotDicom(_CUT_OFF)
     implicit, little = _encoding(data, start, syntax)
     walker = _Walker(data, little)
-    pixels = walker.dataset(start, len(data), implicit, 0)[1]
+    begun = start if implicit or not little else walker.begin(start, _DATA)
+    pixels = walker.dataset(begun, len(data), implicit, 0)[1]
     places = walker.places if implicit or walker.is_plain else None
     if not syntax:
         syntax = IMPLICIT_LITTLE if implicit else EXPLICIT_LITTLE if little else EXPLICIT_BIG
-    return Outline(data, start, implicit, little, syntax, meta.get(0x00020003, ""), pixels, places)
+    return Outline(data, start, implicit, little, syntax, meta[_SOP_UID], pixels, places)
 
 
 def _file_meta(data: Body, at: int) -> tuple[dict[int, str], int]:
     """UIDs of the file meta information, which is always explicit little endian, and where it ends."""
     walker = _Walker(data, little=True)
-    found: dict[int, str] = {}
+    at = walker.begin(at, _META)
     while bytes(data[at : at + 2]) == b"\x02\x00":
-        tag, _, value, length = walker.element(at, implicit=False)
+        tag, vr, value, length = walker.element(at, implicit=False)
         if value + length > len(data):
             raise NotDicom(_CUT_OFF)
-        if tag in {0x00020010, 0x00020003}:
-            found[tag] = bytes(data[value : value + length]).decode("ascii", "replace").strip("\0 ")
+        walker.note(tag, vr, value, length)
         at = value + length
-    return found, at
+    return {tag: walker.uid(tag) for tag in (_SYNTAX, _SOP_UID)}, at
 
 
 def _encoding(data: Body, start: int, syntax: str) -> tuple[bool, bool]:
@@ -143,6 +148,23 @@ class _Walker:
         self.tag_and_length = struct.Struct(order + "HHI").unpack_from
         self.tag_and_short = struct.Struct(order + "HHxxH").unpack_from
         self.long = struct.Struct(order + "I").unpack_from
+
+    def begin(self, at: int, groups: range) -> int:
+        """Walk the plain beginning of a data set in explicit little endian, of these groups; where that ends.
+
+        Plain are known value representations with lengths, which takes few steps; pixels, and all that may be wrong,
+        is left to whoever walks on.
+        """
+        head, here, places = bytes(self.data[at : at + _BEGINNING]), 0, dict[int, Place]()
+        while here + _PLAIN.size <= len(head):
+            group, number, vr, short, long = _PLAIN.unpack_from(head, here)
+            value, length = (here + 8, short) if vr in _SHORT else (here + 12, long)
+            tag, end = group << 16 | number, value + length
+            if vr not in _KNOWN or group not in groups or tag in PIXEL_TAGS or end > len(head):
+                break
+            places[tag], here = (vr, at + value, length), end
+        self.places = places
+        return at + here
 
     def element(self, at: int, implicit: bool) -> tuple[int, bytes, int, int]:
         """(tag, value representation, offset of the value, declared length) of the element at `at`."""
@@ -186,6 +208,11 @@ class _Walker:
         elif self.places is not None:
             self.places[tag] = vr, value, length
             self.is_plain = self.is_plain and vr in _KNOWN
+
+    def uid(self, tag: int) -> str:
+        """A UID of the top level, as it stands there; "" where it is missing."""
+        _, value, length = (self.places or {}).get(tag, (b"", 0, 0))
+        return bytes(self.data[value : value + length]).decode("ascii", "replace").strip("\0 ")
 
     def sequence(self, at: int, implicit: bool, depth: int) -> int:
         """Walk the items of a sequence or of encapsulated pixels up to and over the delimiter."""

@@ -6,9 +6,10 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
@@ -19,10 +20,12 @@ from priorline.imaging.elements import (
     PYDICOM_FAULTS,
     Elements,
     Head,
+    Stored,
     functional_group,
     integer,
     items,
     numbers,
+    tag_of,
     text,
     texts,
 )
@@ -32,6 +35,10 @@ from priorline.imaging.outline import PIXEL_TAGS, Body, Outline, outline
 PROJECTION = frozenset(("CR", "DX", "MG", "IO", "PX", "RF", "RG", "XA"))
 _LOSSY_SYNTAXES = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55, 81))
 
+# What tells the images of a series apart, of all that a header is made of.
+_OWN = frozenset(map(tag_of, ("SOPInstanceUID", "InstanceNumber", "ImagePositionPatient")))
+_SERIES = tag_of("SeriesInstanceUID")
+_SERIES_KEPT, _BYTES_KEPT = 32, 1 << 14
 _quiet_lock = threading.RLock()
 # pydicom writes values of the object, that is identifiers, into its messages.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
@@ -47,7 +54,35 @@ def read_header(data: Body | BinaryIO | Path) -> InstanceHeader:
     """
     whole = outline(as_bytes(data))
     with quiet_pydicom():
-        return header_of(whole, parse(whole) if whole.places is None else Head(whole, whole.places))
+        if whole.places is None:
+            return header_of(whole, parse(whole))
+        return _header_in(whole, Head(whole, whole.places))
+
+
+class _Before(NamedTuple):
+    """A header, and all that was asked to make it but for what is its own."""
+
+    header: InstanceHeader
+    asked: list[tuple[int, Stored | None]]
+
+
+_before: dict[tuple[object, ...], _Before] = {}
+
+
+def _header_in(whole: Outline, head: Head) -> InstanceHeader:
+    """As `header_of`: what stands there as in the last object of the same series is not read again."""
+    series = head.stored(_SERIES), whole.transfer_syntax, whole.implicit, whole.little, whole.pixels is None
+    before, sop_uid = _before.get(series), text(head, "SOPInstanceUID")
+    if before and sop_uid and all(head.stored(tag) == stored for tag, stored in before.asked):
+        number, position = integer(head, "InstanceNumber"), _position(head, 0)
+        return replace(before.header, sop_uid=sop_uid, instance_number=number, position=position)
+    header = header_of(whole, head)
+    asked = [(tag, stored) for tag, stored in head.asked.items() if tag not in _OWN]
+    if not head.has_fault and sum(len(stored[1]) for _, stored in asked if stored) <= _BYTES_KEPT:
+        if len(_before) >= _SERIES_KEPT:
+            _before.clear()
+        _before[series] = _Before(header, asked)
+    return header
 
 
 def as_bytes(data: Body | BinaryIO | Path) -> Body:
