@@ -1,7 +1,6 @@
 """What every measurement needs: a private place, paired runs, medians, a table on paper and numbers in a file."""
 
 import json
-import mmap
 import os
 import platform
 import statistics
@@ -13,10 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
-
-from _meter import memory_of
 
 if sys.platform == "linux":
     import fcntl
@@ -24,8 +21,6 @@ if sys.platform == "linux":
 REPO = Path(__file__).resolve().parents[2]
 RESULTS = REPO / "bench-results"
 Way = Callable[[], dict[str, float]]
-# Enough for what is measured, its files and the archives.
-LEFT_OVER = 5 << 30
 # FS_IOC_GETFLAGS, FS_IOC_SETFLAGS and FS_TOPDIR_FL of linux/fs.h
 FLAGS, GET_FLAGS, SET_FLAGS, TOP_OF_HIERARCHY = struct.Struct("l"), 0x80086601, 0x40086602, 0x20000
 
@@ -69,8 +64,8 @@ def private_place() -> Iterator[Path]:
     """An empty folder that is also where the program keeps its state, so that nothing of the user is touched."""
     with TemporaryDirectory(prefix="priorline-bench-") as folder:
         _spread(Path(folder))
-        place = Path(folder) / "place"
-        place.mkdir()
+        # By its name ext4 chooses where it puts it, so that is another one each time.
+        place = Path(mkdtemp(dir=folder))
         for variable, name in (("XDG_DATA_HOME", "data"), ("XDG_CONFIG_HOME", "config"), ("XDG_CACHE_HOME", "cache")):
             os.environ[variable] = str(place / name)
         yield place
@@ -91,32 +86,6 @@ def _spread(folder: Path) -> None:
             fcntl.ioctl(handle, SET_FLAGS, FLAGS.pack(flags | TOP_OF_HIERARCHY))
     finally:
         os.close(handle)
-
-
-@contextmanager
-def memory_in_use() -> Iterator[None]:
-    """Most of the memory taken, as on a machine that has run for a day; Linux only.
-
-    What is taken once is used for others at once; what is free may first have to be lent (see `_meter.settle`). It is
-    memory of this process, as what was read from files is given back by systems that watch for what nobody reads.
-    """
-    size = max(0, memory_of("MemAvailable") - LEFT_OVER)
-    if not size:
-        yield
-        return
-    note(f"filling {size >> 20} MB of memory")
-    with mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as ballast:
-        for advice in ("MADV_DONTFORK", "MADV_HUGEPAGE"):
-            with suppress(AttributeError, OSError):
-                ballast.madvise(getattr(mmap, advice))
-        _fill(ballast)
-        yield
-
-
-def _fill(ballast: mmap.mmap) -> None:
-    block = bytes(1 << 20)
-    while len(ballast) - ballast.tell() >= len(block):
-        ballast.write(block)
 
 
 def note(text: str) -> None:

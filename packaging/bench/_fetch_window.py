@@ -19,7 +19,8 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import numpy as np
 from _common import Sample, show, take_turns
-from _meter import settle, stolen
+from _memory import settle
+from _meter import stolen
 from _orthanc import BIRTH_DATE, PATIENT_ID, PATIENT_NAME, SEX, Made
 from _ours import settings_for
 from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, Qt, QTimer

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from _meter import settle, timed
+from _memory import settle
+from _meter import timed
 from _orthanc import CALLING, TITLE, Made
 
 from priorline.archives.base import Archive

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import _fetch_window
-from _common import Sample, Way, memory_in_use, note, paired_ratio, private_place, save, show, take_turns
+from _common import Sample, Way, note, paired_ratio, private_place, save, show, take_turns
 from _dcmqrscp import dcmqrscp
+from _memory import memory_in_use
 from _orthanc import CALLING, WEB_PLUGIN, Made, free_port, orthanc, write_study
 from _ours import ASSOCIATIONS, Ours
 from _slow_proxy import EACH_WAY, slow_proxy

@@ -12,7 +12,8 @@ import shutil
 from itertools import count
 from pathlib import Path
 
-from _common import Sample, Way, memory_in_use, paired_ratio, private_place, save, show, take_turns
+from _common import Sample, Way, paired_ratio, private_place, save, show, take_turns
+from _memory import memory_in_use
 from _orthanc import WEB_PLUGIN, Made, free_port, orthanc, write_study
 from _ours import Ours, web_settings_for
 from _slow_proxy import EACH_WAY, slow_proxy

@@ -15,7 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from priorline.domain.patient import Identifier
 from priorline.errors import NotDicom
-from priorline.imaging import elements
+from priorline.imaging import elements, read
 from priorline.imaging.elements import Head
 from priorline.imaging.instance import InstanceHeader
 from priorline.imaging.outline import Outline, _Walker, outline
@@ -281,6 +281,72 @@ def test_each_slice_of_a_series_has_its_own_number_and_place() -> None:
         assert header == header_alone(data)
 
 
+def test_what_a_series_repeats_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = slice_of_series(), slice_of_series(SOPInstanceUID="2.25.2", InstanceNumber=2)
+    expected = header_alone(second)
+    read_header(first)
+    with monkeypatch.context() as patched:
+        patched.setattr(read, "header_of", None)
+        assert read_header(second) == expected
+
+
+def test_the_same_bytes_in_other_characters_are_another_name() -> None:
+    first = slice_of_series(SpecificCharacterSet="ISO_IR 192", PatientName="Jos\u00e9")
+    second = first.replace(b"ISO_IR 192", b"ISO_IR 100")
+    assert read_header(first).patient.name == "Jos\u00e9"
+    assert read_header(second).patient.name == "Jos\u00c3\u00a9"
+
+
+def test_a_header_is_taken_over_within_one_kind_of_object_only() -> None:
+    seen = slice_of_series()
+    lossy = seen.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.4.")
+    unseen = pydicom.dcmread(io.BytesIO(seen))
+    del unseen.PixelData
+    for data in (lossy, written(unseen)):
+        assert read_header(seen) == header_alone(seen)
+        assert read_header(data) == header_alone(data) != header_alone(seen)
+
+
+def test_frames_that_take_over_the_place_of_their_object_take_its_own() -> None:
+    def of_two_frames(z: float) -> bytes:
+        plane, frame = Dataset(), Dataset()
+        plane.ImagePositionPatient = [0, 0, 500]
+        frame.PlanePositionSequence = [plane]
+        return slice_of_series(
+            NumberOfFrames=2,
+            ImagePositionPatient=[0, 0, z],
+            PerFrameFunctionalGroupsSequence=[frame, Dataset()],
+        )
+
+    for z in (1, 2):
+        assert read_header(of_two_frames(z)).frame_positions == ((0, 0, 500), (0, 0, z))
+
+
+def test_little_is_kept_of_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(100):
+        read_header(slice_of_series(SeriesInstanceUID=f"2.25.{number}"))
+    assert 0 < len(read._before) <= 32
+    read._before.clear()
+    read_header(slice_of_series(StudyDescription="x"))
+    (before,) = read._before.values()
+    size = sum(len(stored[1]) for _, stored in before.asked if stored)
+    monkeypatch.setattr(read, "_BYTES_KEPT", size + 100)
+    texts = {"StudyDescription": "x" * 64, "BodyPartExamined": "X" * 16, "InstitutionName": "x" * 64}
+    read_header(slice_of_series(SeriesInstanceUID="2.25.1000", **texts))
+    assert list(read._before.values()) == [before]
+    read_header(slice_of_series(SeriesInstanceUID="2.25.1001", StudyDescription="x"))
+    assert len(read._before) == 2
+
+
+@pytest.mark.parametrize("value", [b"a\0b\0", b"ISO 2022 IR 999"])
+def test_characters_that_nobody_can_tell_end_in_a_header_or_in_a_clear_word(value: bytes) -> None:
+    data = slice_of_series(SpecificCharacterSet="ISO_IR 100").replace(b"ISO_IR 100", value[:10].ljust(10, b"\0"))
+    try:
+        assert read_header(data).sop_uid == "2.25.1"
+    except NotDicom as problem:
+        assert "characters" in str(problem)  # noqa: PT017 -- either is right, a bug is not
+
+
 def test_the_plain_beginning_is_walked_as_all_else(monkeypatch: pytest.MonkeyPatch) -> None:
     chance, compared = random.Random(5), 0
 
@@ -302,3 +368,14 @@ def test_the_plain_beginning_is_walked_as_all_else(monkeypatch: pytest.MonkeyPat
                 assert found == seen(bytes(data)), name
             compared += isinstance(found, Outline)
     assert compared > 300
+    # Wherever the piece ends that is looked at, and where a delimiter has a length that reads as a representation.
+    plain = shipped("CT_small.dcm")
+    end = min(value + length for _, value, length in (outline(plain).places or {}).values())
+    odd = plain[:end] + b"\xfe\xff\x00\xe0UI\x02\0" + plain[end:]
+    for data in (plain, odd):
+        with monkeypatch.context() as patched:
+            patched.setattr(_Walker, "begin", lambda _walker, at, _groups: at)
+            expected = seen(data)
+        for piece in range(0, 2600, 7):
+            monkeypatch.setattr("priorline.imaging.outline._BEGINNING", piece)
+            assert seen(data) == expected, piece

@@ -11,6 +11,7 @@ from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
+from priorline.errors import NotDicom
 from priorline.imaging.outline import Outline, Place
 
 PYDICOM_FAULTS: tuple[type[Exception], ...] = (
@@ -42,7 +43,8 @@ Stored = tuple[bytes, bytes]
 class Head:
     """The elements of the top level of an object, each read when it is asked for: most are never.
 
-    `asked` notes which were, with what stood there; `has_fault` whether any of it could not be understood.
+    `asked` notes which were, with what stood there; `has_fault` whether any of it could not be understood. Raises
+    NotDicom where nobody can tell the characters of its texts.
     """
 
     def __init__(self, whole: Outline, places: dict[int, Place]) -> None:
@@ -52,7 +54,10 @@ class Head:
         self._coding: Coding = whole.implicit, whole.little, (default_encoding,)
         characters = self._asked_for(_CHARACTERS)
         if characters is not None:
-            self._coding = whole.implicit, whole.little, _encodings(*characters, self._coding)
+            try:
+                self._coding = whole.implicit, whole.little, _encodings(*characters, self._coding)
+            except PYDICOM_FAULTS as fault:
+                raise NotDicom("The file is damaged: it cannot be told in which characters it is written.") from fault
 
     def value(self, tag: int) -> Any:
         """The value of an element, None where it is missing; raises one of PYDICOM_FAULTS."""

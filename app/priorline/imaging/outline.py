@@ -152,8 +152,8 @@ class _Walker:
     def begin(self, at: int, groups: range) -> int:
         """Walk the plain beginning of a data set in explicit little endian, of these groups; where that ends.
 
-        Plain are known value representations with lengths, which takes few steps; pixels, and all that may be wrong,
-        is left to whoever walks on.
+        What is plain takes few steps: known value representations with lengths, in the first 16 KiB. Pixels, and all
+        that may be wrong, are left to whoever walks on. To be called first: `places` begins here.
         """
         head, here, places = bytes(self.data[at : at + _BEGINNING]), 0, dict[int, Place]()
         while here + _PLAIN.size <= len(head):

@@ -38,6 +38,7 @@ _LOSSY_SYNTAXES = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55,
 # What tells the images of a series apart, of all that a header is made of.
 _OWN = frozenset(map(tag_of, ("SOPInstanceUID", "InstanceNumber", "ImagePositionPatient")))
 _SERIES = tag_of("SeriesInstanceUID")
+_GROUPS = tuple(map(tag_of, ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")))
 _SERIES_KEPT, _BYTES_KEPT = 32, 1 << 14
 _quiet_lock = threading.RLock()
 # pydicom writes values of the object, that is identifiers, into its messages.
@@ -60,29 +61,38 @@ def read_header(data: Body | BinaryIO | Path) -> InstanceHeader:
 
 
 class _Before(NamedTuple):
-    """A header, and all that was asked to make it but for what is its own."""
+    """A header, and all that was asked of its object to make it, but for `_OWN`."""
 
     header: InstanceHeader
     asked: list[tuple[int, Stored | None]]
 
 
+# By series; read and changed in `quiet_pydicom` only, so that one thread at a time does.
 _before: dict[tuple[object, ...], _Before] = {}
 
 
 def _header_in(whole: Outline, head: Head) -> InstanceHeader:
-    """As `header_of`: what stands there as in the last object of the same series is not read again."""
+    """As `header_of`; where all that was asked of an object of this series before stands here too, `_OWN` is read."""
     series = head.stored(_SERIES), whole.transfer_syntax, whole.implicit, whole.little, whole.pixels is None
     before, sop_uid = _before.get(series), text(head, "SOPInstanceUID")
     if before and sop_uid and all(head.stored(tag) == stored for tag, stored in before.asked):
         number, position = integer(head, "InstanceNumber"), _position(head, 0)
         return replace(before.header, sop_uid=sop_uid, instance_number=number, position=position)
     header = header_of(whole, head)
-    asked = [(tag, stored) for tag, stored in head.asked.items() if tag not in _OWN]
-    if not head.has_fault and sum(len(stored[1]) for _, stored in asked if stored) <= _BYTES_KEPT:
-        if len(_before) >= _SERIES_KEPT:
+    if sop_uid and _is_kept(whole, head):
+        if series not in _before and len(_before) >= _SERIES_KEPT:
             _before.clear()
-        _before[series] = _Before(header, asked)
+        _before[series] = _Before(header, [one for one in head.asked.items() if one[0] not in _OWN])
     return header
+
+
+def _is_kept(whole: Outline, head: Head) -> bool:
+    """Whether a header is small, and certainly made of what stood there: of groups that is not known.
+
+    Their items are read late, a fault in them is not told, and their frames may take over what is the object's own.
+    """
+    size = len(whole.transfer_syntax) + sum(len(stored[1]) for stored in head.asked.values() if stored)
+    return size <= _BYTES_KEPT and not head.has_fault and not any(head.asked.get(tag) for tag in _GROUPS)
 
 
 def as_bytes(data: Body | BinaryIO | Path) -> Body:
