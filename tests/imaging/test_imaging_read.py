@@ -371,7 +371,7 @@ def test_the_plain_beginning_is_walked_as_all_else(monkeypatch: pytest.MonkeyPat
     # Wherever the piece ends that is looked at, and where a delimiter has a length that reads as a representation.
     plain = shipped("CT_small.dcm")
     end = min(value + length for _, value, length in (outline(plain).places or {}).values())
-    odd = plain[:end] + b"\xfe\xff\x00\xe0UI\x02\0" + plain[end:]
+    odd = plain[:end] + b"\xfe\xff\x00\xe0UI\x02\0ab" + plain[end:]
     for data in (plain, odd):
         with monkeypatch.context() as patched:
             patched.setattr(_Walker, "begin", lambda _walker, at, _groups: at)
