@@ -19,6 +19,7 @@ class ScriptedBridge(QObject):
         super().__init__()
         self.sent: list[Request] = []
         self.wanted: dict[int, tuple[Ticket, int]] = {}
+        self.due: list[bool] = []
         self._number = 0
 
     def next_number(self) -> int:
@@ -47,6 +48,12 @@ class ScriptedBridge(QObject):
 
     def forget_later(self) -> None:
         pass
+
+    def image_is_due(self) -> None:
+        self.due.append(True)
+
+    def image_is_painted(self) -> None:
+        self.due.append(False)
 
     def close(self) -> None:
         pass

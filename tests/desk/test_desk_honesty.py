@@ -498,3 +498,24 @@ def test_a_damaged_image_is_taken_out_and_fetched_again_once(
     window.case.discard(CT.study_uid, "cd" * 16)
     bridge.tell(PresenceKnown(bridge.last(Discard).number, {CT.study_uid: PresenceItem(2, complete=False)}))
     assert bridge.count(Fetch) == 1
+
+
+def test_what_is_fetched_is_told_of_every_image_that_is_due_and_of_its_painting(
+    window: Window, bridge: ScriptedBridge, look: Callable[[Callable[[], bool]], None]
+) -> None:
+    number = launch(window, bridge)
+    bridge.tell(StudiesFound(number, (CT,)))
+    look(lambda: bridge.count(OpenStudy) == 1)
+    all_three = tuple(cached(CT, one) for one in (1, 2, 3))
+    bridge.tell(StudyContents(bridge.last(OpenStudy).number, CT.study_uid, all_three, 3, complete=True))
+    decode(bridge, CT)
+    presenter = window.comparison.current
+    presenter.pane.repaint()
+    assert presenter.pane.content.image_number == 2
+    for steps, is_another in ((1, True), (1, False), (-1, True), (-1, True), (-5, False)):
+        bridge.due.clear()
+        presenter.scroll(steps)
+        assert bridge.due == [True] * is_another
+        decode(bridge, CT)
+        presenter.pane.repaint()
+        assert bridge.due[-1:] == [False]

@@ -137,6 +137,21 @@ def test_daily_business_goes_on_when_courier_and_decoders_are_killed(qtbot: QtBo
     assert not {courier, *decoders} & set(window._bridge.helper_pids())
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux")
+def test_the_courier_hears_from_the_window_that_an_image_is_due_also_when_it_was_started_anew(
+    qtbot: QtBot, window: Window
+) -> None:
+    open_current(qtbot, window)
+    told = Path(f"/proc/self/fd/{window._bridge._way.descriptor}").readlink()
+    for _ in range(2):
+        courier = window._bridge.helper_pids()[0]
+        assert told in [one.readlink() for one in Path(f"/proc/{courier}/fd").iterdir()]
+        os.kill(courier, signal.SIGKILL)
+        until(qtbot, lambda killed=courier: window._bridge.helper_pids()[0] != killed)
+        go_to(qtbot, window, Qt.Key.Key_Home, 1)
+        go_to(qtbot, window, Qt.Key.Key_End, CURRENT.images)
+
+
 @gated
 def test_the_courier_is_killed_while_the_ct_arrives(qtbot: QtBot, window: Window, hospitals: SmallHospitals) -> None:
     window.launch(LAUNCH)

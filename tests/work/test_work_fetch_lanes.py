@@ -15,7 +15,7 @@ from gated_archive import GatedArchive, image, row
 from priorline.audit.trail import AuditTrail
 from priorline.config import CacheSettings, HospitalSettings, Prefetch, Settings
 from priorline.domain.study import FetchReport, FetchState
-from priorline.work import fetch_lanes
+from priorline.work import fetch_lanes, right_of_way
 from priorline.work.fetch import GROUP_INSTANCES, StudyFetch
 from priorline.work.fetch_lanes import FetchLanes
 from priorline.work.helper import STOPPED
@@ -30,6 +30,7 @@ from priorline.work.messages import (
     RequestFailed,
 )
 from priorline.work.own_process import BEHIND, BUG, LAST
+from priorline.work.right_of_way import GivingWay, RightOfWay
 from priorline.work.session import Session, open_links, open_store, open_trail
 
 PATIENCE = 30.0
@@ -51,6 +52,7 @@ class Bench:
     session: Session
     north: GatedArchive
     south: GatedArchive
+    window: RightOfWay
     told: list[Event] = field(default_factory=list)
     arrived: list[str] = field(default_factory=list)
 
@@ -86,17 +88,20 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     archives = {"North": GatedArchive("North"), "South": GatedArchive("South"), "Silent": None}
     hospitals = tuple(Hospital(one, archives[one.name]) for one in peers)
     with open_store(settings, tmp_path / "cache", tmp_path) as store:
-        session = Session(settings, hospitals, store, open_trail(tmp_path), open_links(settings, tmp_path))
+        window = RightOfWay()
+        trail, links, way = open_trail(tmp_path), open_links(settings, tmp_path), GivingWay(window.descriptor)
+        session = Session(settings, hospitals, store, trail, links, way)
         told: list[Event] = []
         arrived: list[str] = []
         lanes = FetchLanes(session, told.append, arrived.append)
         north, south = archives["North"], archives["South"]
         assert north is not None
         assert south is not None
-        yield Bench(lanes, session, north, south, told, arrived)
+        yield Bench(lanes, session, north, south, window, told, arrived)
         for archive in (north, south):
             archive.open()
         until(lambda: not any(thread.name == "fetch" for thread in threading.enumerate()))
+        window.close()
 
 
 def test_a_click_goes_before_a_running_prefetch_which_then_brings_only_what_is_missing(bench: Bench) -> None:
@@ -121,6 +126,24 @@ def test_a_click_goes_before_a_running_prefetch_which_then_brings_only_what_is_m
     assert (report.state, report.received, report.already_cached) == (FetchState.COMPLETE, 6, 0)
     assert report.bytes > 6 * SIZE
     assert bench.report(3) == report
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="only on Linux")
+def test_what_is_fetched_waits_while_an_image_is_due_in_the_window_and_comes_whole(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(right_of_way, "LONGEST_MILLISECONDS", round(PATIENCE * 1000))
+    bench.ask(1, "1.1")
+    bench.north.let(1)
+    until(lambda: len(bench.north.sent) == 1 and bench.north.waiting.is_set())
+    bench.window.take()
+    bench.north.open()
+    until(lambda: not bench.north.waiting.is_set())
+    threading.Event().wait(0.05)
+    assert len(bench.north.sent) == 1
+    bench.window.leave()
+    until(lambda: bench.is_over(1))
+    assert (bench.report(1).state, bench.images(1)) == (FetchState.COMPLETE, 6)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only there threads have priorities of their own")

@@ -22,6 +22,7 @@ from priorline.work.messages import (
     Ticket,
     decode_courier_event,
 )
+from priorline.work.right_of_way import RightOfWay
 
 SLICE_SECONDS = 0.003
 """So long the window hears events without a break; a study that has just come whole is a hundred of them at once."""
@@ -48,8 +49,13 @@ class Bridge(QObject):
         self._again.setSingleShot(True)
         self._again.timeout.connect(self._hear_some)
         self._rung.connect(self._hear_some, Qt.ConnectionType.QueuedConnection)
-        greeting = Configure(0, settings, str(cache_directory), str(state_directory))
-        self._courier = Helper("priorline.work.courier", decode_courier_event, self._heard, greeting)
+        self._way = RightOfWay()
+        way = self._way.descriptor
+        greeting = Configure(0, settings, str(cache_directory), str(state_directory), way)
+        inherited = () if way is None else (way,)
+        self._courier = Helper(
+            "priorline.work.courier", decode_courier_event, self._heard, greeting, inherited=inherited
+        )
         decoders = max(1, min(3, (os.cpu_count() or 2) - 1))
         self._decoders = Decoders(decoders, self._decoded)
 
@@ -89,6 +95,14 @@ class Bridge(QObject):
         """Nobody will look for what was asked for by `want_frame_later`."""
         self._decoders.forget_later()
 
+    def image_is_due(self) -> None:
+        """Somebody waits for an image to be painted: what is being fetched may wait so long."""
+        self._way.take()
+
+    def image_is_painted(self) -> None:
+        """Nobody waits any more."""
+        self._way.leave()
+
     def helper_pids(self) -> tuple[int, ...]:
         """Process numbers of courier and decoders."""
         return (self._courier.pid, *self._decoders.pids)
@@ -97,6 +111,7 @@ class Bridge(QObject):
         """End all helpers."""
         self._decoders.close()
         self._courier.close()
+        self._way.close()
         self._inbox.clear()
 
     def _heard(self, event: Event) -> None:

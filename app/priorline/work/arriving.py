@@ -14,12 +14,21 @@ Take = Callable[[Announced, memoryview | Spool], None]
 
 
 class Arriving:
-    """An `Incoming` that hands the whole DICOM file to `take`; `expected` is how large it may be, as a hint."""
+    """An `Incoming` that hands the whole DICOM file to `take`.
+
+    `expected` is how large it may be, as a hint; `pause` is called between two pieces, and may wait.
+    """
 
     def __init__(
-        self, announced: Announced, own_title: str, take: Take, new_spool: Callable[[], Spool], expected: int
+        self,
+        announced: Announced,
+        own_title: str,
+        take: Take,
+        new_spool: Callable[[], Spool],
+        expected: int,
+        pause: Callable[[], None],
     ) -> None:
-        self._announced, self._take, self._new_spool = announced, take, new_spool
+        self._announced, self._take, self._new_spool, self._pause = announced, take, new_spool, pause
         self._memory = Growing(part10_head(announced, own_title), min(expected, IN_MEMORY_MAX))
         self._spool: Spool | None = None
 
@@ -35,6 +44,7 @@ class Arriving:
 
     def filled(self, length: int) -> None:
         """As `Incoming.filled`."""
+        self._pause()
         self._memory.filled(length)
         if self._spool is not None:
             self._spool.write(self._memory.view())
@@ -42,6 +52,7 @@ class Arriving:
 
     def finish(self) -> None:
         """As `Incoming.finish`."""
+        self._pause()
         if self._spool is None:
             self._take(self._announced, self._memory.view())
             return

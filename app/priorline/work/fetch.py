@@ -69,7 +69,10 @@ class _Stopped(Exception):
 
 
 class StudyFetch:
-    """One retrieval; `run` blocks until it has ended, and never raises for what an archive or a disk does."""
+    """One retrieval; `run` blocks until it has ended, and never raises for what an archive or a disk does.
+
+    `pause` is called between two pieces of what comes, and may wait.
+    """
 
     def __init__(
         self,
@@ -79,9 +82,11 @@ class StudyFetch:
         on_arrived: Callable[[Arrived], None],
         cancelled: Callable[[], bool] = lambda: False,
         own_title: str = "PRIORLINE",
+        pause: Callable[[], None] = lambda: None,
     ) -> None:
         self._archive, self._store, self._study = archive, store, study
         self._on_arrived, self._cancelled, self._own_title = on_arrived, cancelled, own_title
+        self._pause = pause
         self._progress = Progress()
         self._waiting: Group = []
         self._committer: ThreadPoolExecutor | None = None
@@ -219,7 +224,7 @@ class StudyFetch:
         return self._store.sop_uids(self._study.study_uid, series_uid)
 
     def _begin_one(self, announced: Announced) -> Incoming:
-        return Arriving(announced, self._own_title, self._take, self._new_spool, self._usual_size)
+        return Arriving(announced, self._own_title, self._take, self._new_spool, self._usual_size, self._pause)
 
     def _new_spool(self) -> Spool:
         with self._lock:

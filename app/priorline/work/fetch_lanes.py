@@ -142,12 +142,15 @@ class _Lane:
             for number in numbers:
                 self._send(InstanceArrived(number, wanted.study.study_uid, instance, *counts))
 
-        title = self._session.settings.workstation.ae_title
-        fetch = StudyFetch(self._archive, self._session.store, wanted.study, tell, lambda: job.stopping, title)
+        session = self._session
+        title = session.settings.workstation.ae_title
+        fetch = StudyFetch(
+            self._archive, session.store, wanted.study, tell, lambda: job.stopping, title, session.way.pause
+        )
         with self._lock:
             self._running = (job, fetch)
             _steer(fetch, job.looked_at)
-        report = fetch.run(self._session.trail, wanted.series_uid, wanted.reason)
+        report = fetch.run(session.trail, wanted.series_uid, wanted.reason)
         self._arrived(wanted.study.study_uid)
         return _of_all_runs(job, report, before)
 

@@ -6,7 +6,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -38,8 +38,8 @@ class Helper:
     """Runs `python -m module` and keeps it running; thread-safe.
 
     `on_event` is called with every event, always from the helper's own thread and never under a lock; `greeting` is
-    sent first after every start. `close` gives the process `seconds_to_end` to end by itself. Raises WorkerLost
-    where the first start is not possible.
+    sent first after every start, and each process inherits the descriptors `inherited`. `close` gives the process
+    `seconds_to_end` to end by itself. Raises WorkerLost where the first start is not possible.
     """
 
     def __init__(
@@ -49,15 +49,17 @@ class Helper:
         on_event: Callable[[Event], None],
         greeting: Request | None = None,
         seconds_to_end: float = SECONDS_TO_END,
+        inherited: Sequence[int] = (),
     ) -> None:
         self._command = [sys.executable, "-P", "-m", module]
+        self._inherited = inherited
         self._decode, self._on_event, self._greeting = decode, on_event, greeting
         self._seconds_to_end = seconds_to_end
         self._lock = threading.Lock()
         self._outstanding: dict[int, Outstanding] = {}
         self._closing = threading.Event()
         self._failed_starts = 0
-        self._run = _Run(self._command, greeting)
+        self._run = self._begin()
         self._outbox = self._run.outbox
         self._keeper = threading.Thread(target=self._keep, name=f"{module} keeper", daemon=True)
         self._keeper.start()
@@ -95,6 +97,9 @@ class Helper:
         if self._keeper.is_alive():
             self.kill()
             self._keeper.join()
+
+    def _begin(self) -> "_Run":
+        return _Run(self._command, self._greeting, self._inherited)
 
     def _keep(self) -> None:
         self._listen(self._run)
@@ -142,7 +147,7 @@ class Helper:
                 return False
             # Outside the lock, because `send` must not wait for a start.
             try:
-                run = _Run(self._command, self._greeting)
+                run = self._begin()
             except WorkerLost:
                 self._failed_starts += 1
                 continue
@@ -179,11 +184,11 @@ class Helper:
 class _Run:
     """One life of the process, with the thread that writes to it; raises WorkerLost where it cannot be started."""
 
-    def __init__(self, command: list[str], greeting: Request | None) -> None:
+    def __init__(self, command: list[str], greeting: Request | None, inherited: Sequence[int]) -> None:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         try:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, close_fds=True
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, pass_fds=inherited
             )
         except OSError as problem:
             raise WorkerLost(f"A helper process cannot be started ({problem.strerror}).") from problem

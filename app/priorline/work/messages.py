@@ -52,11 +52,12 @@ class CachedInstance(msgspec.Struct, frozen=True):
 
 
 class Configure(Request, frozen=True):
-    """The first message: the settings that the window read."""
+    """The first message: the settings that the window read, and the descriptor of `RightOfWay`."""
 
     settings: Settings
     cache_directory: str
     state_directory: str
+    right_of_way: int | None = None
 
 
 class Search(Request, frozen=True):

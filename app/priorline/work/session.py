@@ -1,6 +1,6 @@
 """What one run of the courier or of a command works with: hospitals, cache and audit trail, built once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from priorline.audit.trail import AuditTrail
@@ -14,6 +14,7 @@ from priorline.errors import CacheError
 from priorline.work.hospitals import Hospital, build_hospitals
 from priorline.work.links import LINKS_FILE, LinkStore
 from priorline.work.messages import Configure
+from priorline.work.right_of_way import GivingWay
 from priorline.work.upkeep import Upkeep, limits_of
 
 KEY_FILE = "cache.key"
@@ -30,6 +31,7 @@ class Session:
     store: Store
     trail: AuditTrail
     links: LinkStore
+    way: GivingWay = field(default_factory=GivingWay)
 
     def links_of(self, patient: Patient) -> tuple[PersonLink, ...]:
         """What persons confirmed about a patient; none where that cannot be read, so that more stays in question."""
@@ -62,7 +64,8 @@ def open_session(configure: Configure) -> Session:
     settings, state = configure.settings, Path(configure.state_directory)
     store = open_store(settings, Path(configure.cache_directory), state)
     trail = open_trail(state)
-    return Session(settings, build_hospitals(settings, trail), store, trail, open_links(settings, state))
+    hospitals, links = build_hospitals(settings, trail), open_links(settings, state)
+    return Session(settings, hospitals, store, trail, links, GivingWay(configure.right_of_way))
 
 
 def _store(settings: Settings, cache_directory: Path, state_directory: Path, key: MasterKey | None) -> Store:

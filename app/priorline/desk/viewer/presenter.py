@@ -113,7 +113,10 @@ class StudyPresenter(QObject):
         if stack is not None:
             self._touched = True
             self._lull.scrolled(self.pane)
-            self._index = min(max(index, 0), len(stack.items) - 1)
+            index = min(max(index, 0), len(stack.items) - 1)
+            if index != self._index:
+                self._bridge.image_is_due()
+            self._index = index
             self._show()
             self.looked.emit()
 
@@ -186,6 +189,7 @@ class StudyPresenter(QObject):
         self._lull.call(self._arrange)
 
     def _painted_over(self) -> None:
+        self._bridge.image_is_painted()
         self._lull.painted(self.pane)
 
     def _arrange(self) -> None:

@@ -1,0 +1,84 @@
+"""Who receives waits while the window is at work: until it is at rest, never for long, and for no dead window."""
+
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from priorline.work import right_of_way
+from priorline.work.right_of_way import GivingWay, RightOfWay
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="only on Linux")
+
+PATIENCE = 30.0
+A_MOMENT = 0.05
+
+
+@pytest.fixture
+def window(monkeypatch: pytest.MonkeyPatch) -> Iterator[RightOfWay]:
+    monkeypatch.setattr(right_of_way, "LONGEST_MILLISECONDS", round(PATIENCE * 1000))
+    opened = RightOfWay()
+    yield opened
+    opened.close()
+
+
+def paused(courier: GivingWay, count: int = 1) -> list[threading.Thread]:
+    threads = [threading.Thread(target=courier.pause) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def ended(threads: list[threading.Thread]) -> bool:
+    for thread in threads:
+        thread.join(PATIENCE / 2)
+    return not any(thread.is_alive() for thread in threads)
+
+
+def test_all_wait_while_the_window_is_at_work_and_go_on_when_it_is_at_rest(window: RightOfWay) -> None:
+    courier = GivingWay(window.descriptor)
+    courier.pause()
+    for _ in range(3):
+        window.take()
+        window.take()  # a second picture before the first is there
+        threads = paused(courier, 4)
+        threads[0].join(A_MOMENT)
+        assert all(thread.is_alive() for thread in threads)
+        window.leave()
+        window.leave()
+        assert ended(threads)
+        courier.pause()
+
+
+def test_a_window_that_hangs_is_waited_for_once(window: RightOfWay, monkeypatch: pytest.MonkeyPatch) -> None:
+    courier = GivingWay(window.descriptor)
+    window.take()
+    with monkeypatch.context() as soon:
+        soon.setattr(right_of_way, "LONGEST_MILLISECONDS", 1)
+        courier.pause()
+    courier.pause()  # would last for PATIENCE
+    window.leave()
+    courier.pause()
+    window.take()
+    threads = paused(courier)
+    threads[0].join(A_MOMENT)
+    assert threads[0].is_alive()
+    window.leave()
+    assert ended(threads)
+
+
+def test_nobody_waits_for_a_window_that_is_gone(window: RightOfWay) -> None:
+    courier = GivingWay(right_of_way.os.dup(window.descriptor or 0))
+    window.take()
+    threads = paused(courier)
+    window.close()
+    assert ended(threads)
+    right_of_way.os.close(courier._descriptor or 0)
+    window.take()
+    window.leave()
+
+
+def test_without_a_window_nobody_waits() -> None:
+    GivingWay().pause()
+    GivingWay(None).pause()
