@@ -12,7 +12,7 @@ from priorline.config import Settings
 from priorline.desk import theme
 from priorline.desk.viewer import lettering
 from priorline.desk.viewer.lettering import AMBER, LETTER, PLAIN, STRONG, Ink, halo_text
-from priorline.desk.viewer.painting import FramePainter, picture_of
+from priorline.desk.viewer.painting import FramePainter, Shades, picture_of
 from priorline.desk.viewer.view_state import Area, PixelGrid, ViewState, matrix
 from priorline.desk.window import Window
 from priorline.domain.patient import Identifier, Patient
@@ -123,7 +123,7 @@ def test_a_slice_that_means_something_else_is_not_shown_by_the_table_of_the_last
 
 def test_grey_levels_are_the_same_in_all_three_colours(qapp: object) -> None:
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    found = values(picture_of(levels, IDENTITY, QImage()))
+    found = values(picture_of(levels, Shades.of(IDENTITY), QImage()))
     assert (found == levels[:, :, None]).all()
 
 
@@ -131,11 +131,11 @@ def test_grey_levels_are_the_same_in_all_three_colours(qapp: object) -> None:
 def test_what_is_written_into_the_last_picture_is_the_new_one_and_nothing_of_the_last(
     qapp: object, shape: tuple[int, ...]
 ) -> None:
-    last = picture_of(np.full((16, 16), 77, np.uint8), IDENTITY, QImage())
+    last = picture_of(np.full((16, 16), 77, np.uint8), Shades.of(IDENTITY), QImage())
     shared = QImage(last)
     pixels = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
-    made = values(picture_of(pixels, IDENTITY, last))
-    assert (made == values(picture_of(pixels, IDENTITY, QImage()))).all()
+    made = values(picture_of(pixels, Shades.of(IDENTITY), last))
+    assert (made == values(picture_of(pixels, Shades.of(IDENTITY), QImage()))).all()
     assert (values(shared) == 77).all()
 
 

@@ -244,6 +244,7 @@ class StudyFetch:
         reason = difference(self._study, announced.sop_instance_uid, announced.sop_class_uid, header)
         with self._lock:
             self._begin()
+        self._pause()
         added = self._store.add(
             self._study, header.sop_uid, header.series_uid, encode_header(header), data, quarantine=reason
         )

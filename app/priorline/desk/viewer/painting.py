@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +45,21 @@ def reduced(pixels: Pixels, block: int, padding: tuple[int, int] | None = None) 
     return mean
 
 
-def picture_of(pixels: Pixels, table: Levels, kept: QImage) -> QImage:
-    """A 32-bit picture of pixels looked up in `table`, (rows, columns) grey or (rows, columns, 3) red, green, blue.
+@dataclass(frozen=True, slots=True)
+class Shades:
+    """What each pixel value looks like: its display level, and the 32-bit word of that grey in a picture."""
+
+    levels: Levels
+    words: NDArray[np.uint32]
+
+    @classmethod
+    def of(cls, levels: Levels) -> Self:
+        """From the display levels of all values, (values,)."""
+        return cls(levels, _GREYS[levels])
+
+
+def picture_of(pixels: Pixels, shades: Shades, kept: QImage) -> QImage:
+    """A 32-bit picture of pixels, (rows, columns) grey or (rows, columns, 3) red, green, blue, in their `shades`.
 
     Written into `kept` where that has the right size, since new memory for each slice costs more than the slice.
     """
@@ -57,9 +71,9 @@ def picture_of(pixels: Pixels, table: Levels, kept: QImage) -> QImage:
             kept = QImage(columns, rows, QImage.Format.Format_RGB32)
         words = np.frombuffer(kept.bits(), np.uint32).reshape(rows, columns)
         # One look-up instead of two; every index fits, as in `windowing.apply`.
-        np.take(_GREYS[table], pixels, mode="clip", out=words)
+        np.take(shades.words, pixels, mode="clip", out=words)
         return kept
-    levels = np.ascontiguousarray(windowing.apply(pixels, table))
+    levels = np.ascontiguousarray(windowing.apply(pixels, shades.levels))
     borrowed = QImage(levels.data, columns, rows, 3 * columns, QImage.Format.Format_RGB888)
     # This copies: Qt would else read memory that numpy may free.
     return borrowed.convertToFormat(QImage.Format.Format_RGB32)
@@ -89,7 +103,7 @@ class FramePainter:
         self._picture = QImage()
         self._scaled = QImage()
         self._asked_table: tuple[ValueMapping, Window | None, int | None, bool] | None = None
-        self._kept_table: Levels = np.empty(0, np.uint8)
+        self._kept_shades = Shades.of(np.empty(0, np.uint8))
 
     def forget(self) -> None:
         """Let go of the frame and of everything made from it."""
@@ -126,8 +140,8 @@ class FramePainter:
             self._frame, self._look = frame, None
             self._reduced.clear()
         if look != self._look:
-            table = self._table(frame.mapping, state)
-            self._picture = picture_of(self._pixels(frame, block), table, self._picture)
+            shades = self._shades(frame.mapping, state)
+            self._picture = picture_of(self._pixels(frame, block), shades, self._picture)
             self._look, self._scaled = look, QImage()
         return self._picture
 
@@ -138,16 +152,16 @@ class FramePainter:
             self._reduced = {block: reduced(frame.array, block, frame.mapping.padding)}
         return self._reduced[block]
 
-    def _table(self, mapping: ValueMapping, state: ViewState) -> Levels:
-        """The display levels of all values, kept while the slices of a stack mean the same by them."""
+    def _shades(self, mapping: ValueMapping, state: ViewState) -> Shades:
+        """The looks of all values, kept while the slices of a stack mean the same by them."""
         if state.window is not None:
             # With a window chosen, neither what is in the slice nor the windows of its file change anything.
             mapping = replace(mapping, minimum=0, maximum=0, windows=())
         asked = (mapping, state.window, state.voi_lut, state.invert)
         if self._asked_table != asked:
             self._asked_table = asked
-            self._kept_table = windowing.display_table(*asked)
-        return self._kept_table
+            self._kept_shades = Shades.of(windowing.display_table(*asked))
+        return self._kept_shades
 
     def _shrunk(self, picture: QImage, width: int, height: int) -> QImage:
         if (width, height) == (picture.width(), picture.height()):
