@@ -1,7 +1,9 @@
 """What the courier tells reaches the window in order and whole, and the window goes on meanwhile."""
 
+import select
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from pytestqt.qtbot import QtBot
 from priorline.config import Settings
 from priorline.desk import bridge as door
 from priorline.desk.bridge import Bridge
-from priorline.work.messages import SearchEnded
+from priorline.work.messages import Configure, SearchEnded
+from priorline.work.right_of_way import GivingWay
 from stations import until
 
 EVENTS = 300
@@ -20,7 +23,12 @@ EVENTS = 300
 class Quiet:
     """Stands where courier and decoders are."""
 
-    def __init__(self, *_: object, **_named: object) -> None: ...
+    greeting: Configure
+    inherited: Sequence[int]
+
+    def __init__(self, *given: object, inherited: Sequence[int] = ()) -> None:
+        if isinstance(given[-1], Configure):
+            Quiet.greeting, Quiet.inherited = given[-1], inherited
 
     def close(self) -> None: ...
 
@@ -87,3 +95,21 @@ def test_who_listens_may_stop_listening_and_what_is_told_after_the_end_is_not_he
     QTimer.singleShot(0, lambda: done.append(True))
     until(qtbot, lambda: len(done) == 2)
     assert heard == [0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="only on Linux")
+def test_the_courier_is_told_where_to_see_that_an_image_is_due(quiet: Bridge) -> None:
+    (told,) = Quiet.inherited
+    assert Quiet.greeting.right_of_way == told
+    at_rest = select.poll()
+    at_rest.register(told, select.POLLIN)
+    for _ in range(2):
+        assert at_rest.poll(0)
+        quiet.image_is_due()
+        assert not at_rest.poll(0)
+        quiet.image_is_painted()
+    GivingWay(told).pause()
+    quiet.close()
+    quiet.close()
+    quiet.image_is_due()
+    quiet.image_is_painted()

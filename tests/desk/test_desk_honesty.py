@@ -515,7 +515,15 @@ def test_what_is_fetched_is_told_of_every_image_that_is_due_and_of_its_painting(
     for steps, is_another in ((1, True), (1, False), (-1, True), (-1, True), (-5, False)):
         bridge.due.clear()
         presenter.scroll(steps)
-        assert bridge.due == [True] * is_another
+        for pane in (presenter.pane, window.comparison.prior.pane):
+            pane.repaint()  # not yet the image that is due, where it has to be decoded
+        assert bridge.due == [True] * is_another + [False] * (is_another and not bridge.wanted)
         decode(bridge, CT)
         presenter.pane.repaint()
-        assert bridge.due[-1:] == [False]
+        presenter.pane.repaint()
+        assert bridge.due == [True, False] * is_another
+    bridge.due.clear()
+    presenter.scroll(1)
+    presenter.clear()  # and so it will not be painted
+    presenter.pane.repaint()
+    assert bridge.due == [True, False]

@@ -1,5 +1,6 @@
 """Journeys through the window: daily business goes on, whatever dies underneath."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -137,15 +138,23 @@ def test_daily_business_goes_on_when_courier_and_decoders_are_killed(qtbot: QtBo
     assert not {courier, *decoders} & set(window._bridge.helper_pids())
 
 
+def open_files(pid: int) -> list[Path]:
+    found = []
+    for one in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found.append(one.readlink())
+    return found
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only on Linux")
-def test_the_courier_hears_from_the_window_that_an_image_is_due_also_when_it_was_started_anew(
+def test_the_courier_inherits_where_the_window_tells_that_an_image_is_due_also_when_it_was_started_anew(
     qtbot: QtBot, window: Window
 ) -> None:
     open_current(qtbot, window)
     told = Path(f"/proc/self/fd/{window._bridge._way.descriptor}").readlink()
     for _ in range(2):
         courier = window._bridge.helper_pids()[0]
-        assert told in [one.readlink() for one in Path(f"/proc/{courier}/fd").iterdir()]
+        assert told in open_files(courier)
         os.kill(courier, signal.SIGKILL)
         until(qtbot, lambda killed=courier: window._bridge.helper_pids()[0] != killed)
         go_to(qtbot, window, Qt.Key.Key_Home, 1)

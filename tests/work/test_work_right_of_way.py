@@ -1,13 +1,18 @@
 """Who receives waits while the window is at work: until it is at rest, never for long, and for no dead window."""
 
+import os
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from priorline.config import Settings
 from priorline.work import right_of_way
+from priorline.work.messages import Configure
 from priorline.work.right_of_way import GivingWay, RightOfWay
+from priorline.work.session import open_session
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="only on Linux")
 
@@ -57,7 +62,7 @@ def test_a_window_that_hangs_is_waited_for_once(window: RightOfWay, monkeypatch:
     with monkeypatch.context() as soon:
         soon.setattr(right_of_way, "LONGEST_MILLISECONDS", 1)
         courier.pause()
-    courier.pause()  # would last for PATIENCE
+    assert ended(paused(courier))
     window.leave()
     courier.pause()
     window.take()
@@ -69,12 +74,12 @@ def test_a_window_that_hangs_is_waited_for_once(window: RightOfWay, monkeypatch:
 
 
 def test_nobody_waits_for_a_window_that_is_gone(window: RightOfWay) -> None:
-    courier = GivingWay(right_of_way.os.dup(window.descriptor or 0))
+    courier = GivingWay(os.dup(window.descriptor or 0))
     window.take()
     threads = paused(courier)
     window.close()
     assert ended(threads)
-    right_of_way.os.close(courier._descriptor or 0)
+    os.close(courier._descriptor or 0)
     window.take()
     window.leave()
 
@@ -82,3 +87,15 @@ def test_nobody_waits_for_a_window_that_is_gone(window: RightOfWay) -> None:
 def test_without_a_window_nobody_waits() -> None:
     GivingWay().pause()
     GivingWay(None).pause()
+
+
+def test_what_a_courier_works_with_looks_where_the_window_says(window: RightOfWay, tmp_path: Path) -> None:
+    places = str(tmp_path / "cache"), str(tmp_path / "state")
+    session = open_session(Configure(0, Settings(), *places, window.descriptor))
+    with session.store:
+        window.take()
+        threads = paused(session.way)
+        threads[0].join(A_MOMENT)
+        assert threads[0].is_alive()
+        window.leave()
+        assert ended(threads)

@@ -32,7 +32,7 @@ class RightOfWay:
         """The window is at work."""
         if self.descriptor is not None and not self._at_work:
             self._at_work = True
-            # Never wait here, whatever became of the byte.
+            # Nobody waits here for a byte that somebody else took.
             with suppress(BlockingIOError):
                 os.read(self.descriptor, 1)
 
@@ -40,7 +40,8 @@ class RightOfWay:
         """The window waits for what comes next."""
         if self._told is not None and self._at_work:
             self._at_work = False
-            os.write(self._told, b"\n")
+            with suppress(BlockingIOError):
+                os.write(self._told, b"\n")
 
     def close(self) -> None:
         """Nobody is told any more, and nobody waits."""

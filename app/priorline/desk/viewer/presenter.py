@@ -44,6 +44,7 @@ class StudyPresenter(QObject):
         self._content = PaneContent()
         self.study_uid = ""
         self._stack = self._index = 0
+        self._is_due = False
         self._forget("", (), PaneContent())
         bridge.heard.connect(self._take)
         bridge.frame.connect(self._take_frame)
@@ -113,21 +114,22 @@ class StudyPresenter(QObject):
         if stack is not None:
             self._touched = True
             self._lull.scrolled(self.pane)
-            index = min(max(index, 0), len(stack.items) - 1)
-            if index != self._index:
-                self._bridge.image_is_due()
-            self._index = index
-            self._show()
-            self.looked.emit()
+            self._turn_to(self._stack, min(max(index, 0), len(stack.items) - 1))
 
     def step_series(self, direction: int) -> None:
         """Show the next or previous series, at its middle."""
         if self._stacks:
             self._touched = True
-            self._stack = min(max(self._stack + direction, 0), len(self._stacks) - 1)
-            self._index = len(self._stacks[self._stack].items) // 2
-            self._show()
-            self.looked.emit()
+            stack = min(max(self._stack + direction, 0), len(self._stacks) - 1)
+            self._turn_to(stack, len(self._stacks[stack].items) // 2)
+
+    def _turn_to(self, stack: int, index: int) -> None:
+        if (stack, index) != (self._stack, self._index):
+            self._is_due = True
+            self._bridge.image_is_due()
+        self._stack, self._index = stack, index
+        self._show()
+        self.looked.emit()
 
     @property
     def lacking_near(self) -> tuple[str, str] | None:
@@ -141,6 +143,7 @@ class StudyPresenter(QObject):
     def _forget(self, study_uid: str, patients: tuple[Patient, ...], content: PaneContent) -> None:
         if self.study_uid:
             self._bridge.close_study(self.study_uid)
+            self._wait_no_more()
         self.study_uid, self._patients, self._content = study_uid, patients, content
         self._instances: dict[str, CachedInstance] = {}
         self._stacks: tuple[SeriesStack, ...] = ()
@@ -189,8 +192,15 @@ class StudyPresenter(QObject):
         self._lull.call(self._arrange)
 
     def _painted_over(self) -> None:
-        self._bridge.image_is_painted()
+        # What was shown before is painted, too, while the image is still being decoded.
+        if not self._wanted:
+            self._wait_no_more()
         self._lull.painted(self.pane)
+
+    def _wait_no_more(self) -> None:
+        if self._is_due:
+            self._is_due = False
+            self._bridge.image_is_painted()
 
     def _arrange(self) -> None:
         """Order what is here; stay on the image that is shown, else begin in the middle of the largest series."""
