@@ -1,4 +1,4 @@
-"""Who receives waits while the window is at work: until it is at rest, never for long, and for no dead window."""
+"""Who receives waits while an image is due in the window, never for long, and for no dead window."""
 
 import os
 import sys
@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from priorline.config import Settings
+from gated_archive import GatedArchive, image, row
+from priorline.archives.incoming import put
+from priorline.config import CacheSettings, Settings
 from priorline.work import right_of_way
+from priorline.work.arriving import Arriving
+from priorline.work.fetch import StudyFetch
 from priorline.work.messages import Configure
 from priorline.work.right_of_way import GivingWay, RightOfWay
-from priorline.work.session import open_session
+from priorline.work.session import open_session, open_store, open_trail
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="only on Linux")
 
@@ -41,7 +45,7 @@ def ended(threads: list[threading.Thread]) -> bool:
     return not any(thread.is_alive() for thread in threads)
 
 
-def test_all_wait_while_the_window_is_at_work_and_go_on_when_it_is_at_rest(window: RightOfWay) -> None:
+def test_all_wait_while_an_image_is_due_and_go_on_when_it_is_painted(window: RightOfWay) -> None:
     courier = GivingWay(window.descriptor)
     courier.pause()
     for _ in range(3):
@@ -99,3 +103,29 @@ def test_what_a_courier_works_with_looks_where_the_window_says(window: RightOfWa
         assert threads[0].is_alive()
         window.leave()
         assert ended(threads)
+
+
+def test_an_instance_may_wait_at_each_piece_and_before_it_is_judged() -> None:
+    told: list[str] = []
+    arriving = Arriving(
+        image("1.2", 0),
+        "PRIORLINE",
+        lambda *_: told.append("take"),
+        lambda: pytest.fail("it is small"),
+        0,
+        lambda: told.append("pause"),
+    )
+    for piece in (b"one", b"two"):
+        put(arriving, piece)
+    arriving.finish()
+    assert told == ["pause", "pause", "pause", "take"]
+
+
+def test_an_instance_may_wait_once_more_before_it_is_sealed(tmp_path: Path) -> None:
+    settings = Settings(cache=CacheSettings(encrypt=False, key="session"))
+    north, told = GatedArchive("North"), list[None]()
+    north.open()
+    with open_store(settings, tmp_path / "cache", tmp_path) as store:
+        fetch = StudyFetch(north, store, row("1.1"), lambda _arrived: None, pause=lambda: told.append(None))
+        assert fetch.run(open_trail(tmp_path)).received == north.images
+    assert len(told) == 3 * north.images

@@ -1,8 +1,8 @@
-"""The window goes first: while its thread is at work, those who receive let go of the cores.
+"""The window goes first: while an image is due in it, those who receive let go of the cores.
 
 Being behind (`own_process.work_behind`) decides who gets a core, but who holds one keeps it, on Linux until the next
-tick: up to 4 ms, a quarter of the time for a picture. So the window tells when it is at work, by a byte in a pipe
-that is there while it is at rest, and who receives looks for that between two pieces. Only the window reads it.
+tick: up to 4 ms, a quarter of the time for a picture. So the window tells that an image is due, by a byte in a pipe
+that is there while none is, and who receives looks for that between two pieces. Only the window reads it.
 Where a process cannot inherit a pipe so, nothing is told and nobody waits.
 """
 
@@ -16,12 +16,12 @@ LONGEST_MILLISECONDS = 12
 
 
 class RightOfWay:
-    """The window's side, which begins at rest; `descriptor` is for its courier to inherit, None where it cannot."""
+    """The window's side; at first no image is due. `descriptor` is for its courier to inherit, if it can."""
 
     def __init__(self) -> None:
         self.descriptor: int | None = None
         self._told: int | None = None
-        self._at_work = False
+        self._is_due = False
         if sys.platform != "win32":
             self.descriptor, self._told = os.pipe()
             for end in (self.descriptor, self._told):
@@ -29,17 +29,17 @@ class RightOfWay:
             os.write(self._told, b"\n")
 
     def take(self) -> None:
-        """The window is at work."""
-        if self.descriptor is not None and not self._at_work:
-            self._at_work = True
+        """An image is due."""
+        if self.descriptor is not None and not self._is_due:
+            self._is_due = True
             # Nobody waits here for a byte that somebody else took.
             with suppress(BlockingIOError):
                 os.read(self.descriptor, 1)
 
     def leave(self) -> None:
-        """The window waits for what comes next."""
-        if self._told is not None and self._at_work:
-            self._at_work = False
+        """It is painted, or not wanted any more."""
+        if self._told is not None and self._is_due:
+            self._is_due = False
             with suppress(BlockingIOError):
                 os.write(self._told, b"\n")
 
@@ -59,9 +59,9 @@ class GivingWay:
         self._waited_long = False
 
     def pause(self) -> None:
-        """Wait while the window is at work, but not for long, and not again before it has been at rest."""
+        """Wait while an image is due, but not for long, and not again before one was painted."""
         if self._descriptor is None:
             return
-        rest = select.poll()
-        rest.register(self._descriptor, select.POLLIN)
-        self._waited_long = not rest.poll(0 if self._waited_long else LONGEST_MILLISECONDS)
+        nothing_due = select.poll()
+        nothing_due.register(self._descriptor, select.POLLIN)
+        self._waited_long = not nothing_due.poll(0 if self._waited_long else LONGEST_MILLISECONDS)
