@@ -525,5 +525,4 @@ def test_what_is_fetched_is_told_of_every_image_that_is_due_and_of_its_painting(
     bridge.due.clear()
     presenter.scroll(1)
     presenter.clear()  # and so it will not be painted
-    presenter.pane.repaint()
     assert bridge.due == [True, False]
