@@ -17,10 +17,10 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from priorline.domain.patient import Identifier
 from priorline.errors import NotDicom
 from priorline.imaging import elements, read
-from priorline.imaging.elements import Head
+from priorline.imaging.elements import Head, quiet_pydicom
 from priorline.imaging.instance import InstanceHeader
 from priorline.imaging.outline import Outline, _Walker, outline
-from priorline.imaging.read import header_of, parse, quiet_pydicom, read_header
+from priorline.imaging.read import header_of, parse, read_header
 
 WHOLE = ["CT_small.dcm", "MR_small_RLE.dcm", "image_dfl.dcm", "MR_small_bigendian.dcm", "JPEG2000.dcm", "rtplan.dcm"]
 

@@ -15,7 +15,7 @@ from priorline.archives.dicomweb_peer import DicomWebPeer
 from priorline.archives.encoded import elements
 from priorline.archives.incoming import Announced, Receiver, put
 from priorline.archives.multipart import PARTS_MAX, Malformed, Part, boundary_of, parts
-from priorline.archives.translate import Row
+from priorline.archives.translate import uid_of
 from priorline.archives.watch import Watch
 from priorline.domain.fetch_order import Batch
 from priorline.errors import ArchiveBroken, ArchiveRefused
@@ -32,7 +32,8 @@ META_MAX = 1 << 20
 # So much of the dataset is looked at too.
 BEYOND = 2
 GROUP_LENGTH = struct.Struct("<HH2sHL")
-META_KEYS = ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID")
+# Media Storage SOP Class UID, Media Storage SOP Instance UID, Transfer Syntax UID (PS3.10 7.1).
+META_TAGS = (0x00020002, 0x00020003, 0x00020010)
 
 
 @dataclass
@@ -140,8 +141,7 @@ def _is_taken(watch: Watch, part: Part, receiver: Receiver) -> bool:
     try:
         put(incoming, head[_needed(head) - BEYOND :])
         put(incoming, rest)
-        for piece in part.pieces():
-            put(incoming, piece)
+        part.put_into(incoming)
         is_whole = not part.is_cut
     finally:
         if not is_whole:
@@ -183,7 +183,7 @@ def announced_in(head: bytes) -> Announced | None:
         meta = elements(head[META.stop : start], implicit=False)
     except struct.error:
         return None
-    sop_class, sop_instance, syntax = map(Row(meta, implicit=False).uid, META_KEYS)
+    sop_class, sop_instance, syntax = (uid_of(meta.get(tag, b"")) for tag in META_TAGS)
     if any(tag >> 16 != 2 for tag in meta) or not (sop_class and sop_instance and syntax):
         return None
     # File meta beyond its own length.

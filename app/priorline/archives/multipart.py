@@ -1,7 +1,14 @@
-"""multipart/related (RFC 2046 5.1, RFC 2387) part by part: pieces are handed out as they come, and all is bounded."""
+"""multipart/related (RFC 2046 5.1, RFC 2387) part by part: pieces are handed out as they come, and all is bounded.
+
+A part ends where a delimiter begins. Where the part before was as long as its own Content-Length said, the next one
+is read by its length into where it is wanted, neither searched nor copied; a delimiter has to follow all the same.
+"""
 
 import re
 from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from priorline.archives.incoming import Incoming, put
 
 BOUNDARY_MAX = 200
 PROLOGUE_MAX = 65536
@@ -9,6 +16,8 @@ PADDING_MAX = 256
 HEADERS_MAX = 16384
 PARTS_MAX = 200_000
 WINDOW = 1 << 18
+# What is read at once of the beginning of a part whose length is believed: its headers, and what is looked at first.
+BEGINNING = 1 << 12
 PARAMETER = re.compile(r";\s*([!#-'*+.^_`|~\w-]+)\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;\"]+))", re.ASCII)
 LENGTH = re.compile(rb"(?:^|\r\n)content-length[ \t]*:[ \t]*([0-9]{1,15})[ \t]*(?:\r\n|$)", re.IGNORECASE)
 
@@ -20,25 +29,80 @@ class Malformed(Exception):
     """What came is not the multipart message that it claims to be; the text completes "the hospital sent …"."""
 
 
-class Part:
-    """The content of one part, to be read before the next part is asked for.
-
-    `is_cut` tells, once all is read, whether it is shorter than its own Content-Length.
-    """
-
-    def __init__(self, arriving: Iterator[memoryview], announced: int) -> None:
-        self._arriving, self._lacking = arriving, announced
+class Part(Protocol):
+    """The content of one part, to be read before the next part is asked for; all that reads raises Malformed."""
 
     @property
     def is_cut(self) -> bool:
-        """Whether less has come than was announced."""
-        return self._lacking > 0
+        """Once all is read: whether it is shorter than its own Content-Length, or not what that says."""
 
     def pieces(self) -> Iterator[memoryview]:
-        """What was not read yet, none of it empty; each holds until the next is asked for. Raises Malformed."""
+        """What was not read yet, none of it empty; each holds until the next is asked for."""
+
+    def put_into(self, incoming: Incoming) -> None:
+        """Put what was not read yet there."""
+
+
+class _Searched:
+    """A part that goes to the next delimiter, of which `window` has the beginning."""
+
+    def __init__(self, window: "_Window", delimiter: bytes, announced: int, most: int) -> None:
+        self._arriving, self._lacking = window.pieces_until(delimiter, most), announced
+
+    @property
+    def is_cut(self) -> bool:
+        return self._lacking > 0
+
+    @property
+    def is_as_told(self) -> bool:
+        """Whether its length was told, and right."""
+        return not self._lacking
+
+    def pieces(self) -> Iterator[memoryview]:
         for piece in self._arriving:
             self._lacking -= len(piece)
             yield piece
+
+    def put_into(self, incoming: Incoming) -> None:
+        for piece in self.pieces():
+            put(incoming, piece)
+
+
+class _Measured:
+    """A part that is as long as it says, where a delimiter follows; else it is none, and all up to one is passed."""
+
+    def __init__(self, window: "_Window", delimiter: bytes, announced: int, most: int) -> None:
+        self._window, self._delimiter, self._most = window, delimiter, most
+        self._left, self._is_over = announced, False
+        self.is_as_told = True
+
+    @property
+    def is_cut(self) -> bool:
+        return not self.is_as_told
+
+    def pieces(self) -> Iterator[memoryview]:
+        while self._left:
+            piece = self._window.piece(min(self._left, BEGINNING))
+            self._left -= len(piece)
+            yield piece
+        self._end()
+
+    def put_into(self, incoming: Incoming) -> None:
+        while self._left:
+            room = incoming.room(self._left)
+            count = self._window.take_into(room)
+            room.release()
+            self._left -= count
+            incoming.filled(count)
+        self._end()
+
+    def _end(self) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
+        self.is_as_told = self._window.begins_with(self._delimiter)
+        self._window.most = BEGINNING if self.is_as_told else WINDOW
+        _pass_over(self._window.pieces_until(self._delimiter, self._most))
 
 
 def boundary_of(content_type: str) -> bytes:
@@ -66,13 +130,18 @@ def parts(read_into: ReadInto, boundary: bytes, part_max: int) -> Iterator[Part]
     window = _Window(read_into)
     delimiter = b"\r\n--" + boundary
     _pass_over(window.pieces_until(delimiter, PROLOGUE_MAX))
+    is_believed = False
     for _ in range(PARTS_MAX):
         if _is_closing(window):
             return
         told = LENGTH.search(_headers(window))
-        part = Part(window.pieces_until(delimiter, part_max), int(told[1]) if told else 0)
+        length = int(told[1]) if told else 0
+        is_measured = is_believed and 0 < length <= part_max
+        window.most = BEGINNING if is_measured else WINDOW
+        part = (_Measured if is_measured else _Searched)(window, delimiter, length, part_max)
         yield part
         _pass_over(part.pieces())
+        is_believed = part.is_as_told
     raise Malformed("parts without end")
 
 
@@ -99,7 +168,7 @@ def _headers(window: "_Window") -> bytes:
 
 
 class _Window:
-    """What was read last and is not taken yet, where it was put by whoever reads."""
+    """What was read last and is not taken yet, where whoever reads put it; `most` bounds what is read ahead."""
 
     def __init__(self, read_into: ReadInto) -> None:
         self._read_into = read_into
@@ -108,6 +177,7 @@ class _Window:
         # The line end before the first delimiter is missing where nothing precedes it.
         self._bytes[:2] = b"\r\n"
         self._begin, self._end = 0, 2
+        self.most = WINDOW
 
     def pieces_until(self, marker: bytes, most: int) -> Iterator[memoryview]:
         """What comes before the next `marker`, which is taken too."""
@@ -125,11 +195,26 @@ class _Window:
         yield from self._taken(at)
         self._begin += len(marker)
 
-    def begins_with(self, two: bytes) -> bool:
-        """Whether these two bytes come next; they are not taken."""
-        while self._end - self._begin < len(two):
+    def begins_with(self, marker: bytes) -> bool:
+        """Whether this, which is far less than the window, comes next; it is not taken."""
+        while self._end - self._begin < len(marker):
             self._fill()
-        return self._view[self._begin : self._begin + len(two)] == two
+        return self._view[self._begin : self._begin + len(marker)] == marker
+
+    def piece(self, most: int) -> memoryview:
+        """What comes next, at least one byte."""
+        if self._begin == self._end:
+            self._fill()
+        begin, self._begin = self._begin, min(self._begin + most, self._end)
+        return self._view[begin : self._begin]
+
+    def take_into(self, room: memoryview) -> int:
+        """Put what comes next at the beginning of `room`, at least one byte; how many."""
+        if self._begin == self._end:
+            return self._read(room)
+        piece = self.piece(len(room))
+        room[: len(piece)] = piece
+        return len(piece)
 
     def until(self, marker: bytes, most: int) -> bytes:
         """What comes before the next `marker`, which is taken too, as one; far less than the window."""
@@ -155,7 +240,10 @@ class _Window:
         left = self._end - self._begin
         self._bytes[:left] = self._bytes[self._begin : self._end]
         self._begin, self._end = 0, left
-        got = self._read_into(self._view[left:])
-        if not got:
+        self._end += self._read(self._view[left : left + self.most])
+
+    def _read(self, room: memoryview) -> int:
+        count = self._read_into(room)
+        if not count:
             raise Malformed("images that end too early")
-        self._end += got
+        return count

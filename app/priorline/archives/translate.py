@@ -53,8 +53,7 @@ class Row:
 
     def uid(self, keyword: str) -> str:
         """A valid UID, or nothing."""
-        value = self._raw(keyword).decode("ascii", "replace").strip(" \0")
-        return value if is_uid(value) else ""
+        return uid_of(self._raw(keyword))
 
     def uids(self, keyword: str) -> tuple[str, ...]:
         """The valid UIDs of a multi-valued element."""
@@ -116,6 +115,12 @@ class Row:
 
     def _single_byte(self) -> bool:
         return len(self._encodings) == 1 and self._encodings[0].startswith(("latin", "iso8859", "iso_ir_1"))
+
+
+def uid_of(raw: bytes) -> str:
+    """The valid UID that an encoded value is, or nothing."""
+    value = raw.decode("ascii", "replace").strip(" \0")
+    return value if is_uid(value) else ""
 
 
 def _declared_text(raw: bytes, encodings: list[str]) -> str | None:

@@ -5,6 +5,7 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import msgspec
 
@@ -16,6 +17,8 @@ from priorline.domain.study import StudyAnswer
 from priorline.errors import CacheDamaged
 
 _KEYS_KEPT = 256
+# An instance is looked for several times on its way, the last time when its group is entered.
+_CODES_KEPT = 1024
 _ALL_STUDIES = "SELECT * FROM study ORDER BY viewed_at DESC, id DESC LIMIT ?"
 _STUDIES_OF = "SELECT * FROM study WHERE patient = ? ORDER BY viewed_at DESC, id DESC LIMIT ?"
 _SHOWN = (
@@ -58,13 +61,14 @@ class Catalogue:
         self._index = inventory.index
         self._files = inventory.files
         self._vault = vault
+        self._code = lru_cache(maxsize=_CODES_KEPT)(vault.code)
         self._keys: OrderedDict[str, StudyKey] = OrderedDict()
 
     # --- studies ---
 
     def code(self, kind: str, uid: str) -> bytes:
         """The code under which the row of a "study", "series", "instance" or "patient" is found."""
-        return self._vault.code(kind, uid)
+        return self._code(kind, uid)
 
     def study(self, study_uid: str) -> OpenStudy | None:
         """The study with this UID, None where the cache has none that can be read."""

@@ -15,7 +15,7 @@ PATIENCE = 2.5
 _PAUSE = 0.05
 
 
-def replace(source: Path, target: Path | str) -> None:
+def replace(source: Path | str, target: Path | str) -> None:
     """Give a file its name, in place of what had it; waits up to `PATIENCE` seconds for who holds it."""
     _patiently(lambda: _rename(source, target))
 
@@ -25,7 +25,7 @@ def remove(path: Path) -> None:
     _patiently(lambda: path.unlink(missing_ok=True))
 
 
-def _rename(source: Path, target: Path | str) -> None:
+def _rename(source: Path | str, target: Path | str) -> None:
     # Not by `Path`, which takes the name apart: there are hundreds of a study.
     os.replace(source, target)  # noqa: PTH105 - see above
 

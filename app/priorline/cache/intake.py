@@ -20,8 +20,8 @@ class Content(Protocol):
 
     digest: bytes
 
-    def write(self, study: OpenStudy, record: ObjectRecord) -> Entry:
-        """Seal them into a file aside, which the next commit enters."""
+    def write(self, study: OpenStudy, record: ObjectRecord, head: bytes) -> Entry:
+        """Seal them and `head`, which is the record's, into a file aside, which the next commit enters."""
 
 
 class Intake:
@@ -56,15 +56,15 @@ class Intake:
         content = _Spooled(data, self._writer) if isinstance(data, Spool) else _InMemory(data, self)
         try:
             record = ObjectRecord(sop_uid, series_uid, content.digest, header, quarantine)
-            pack(record)  # fails here, for this one alone, rather than in the commit of its group
+            head = pack(record)
             # A spool was begun for one row, and stays with it when the study goes and comes anew meanwhile.
             opened = data.study if isinstance(data, Spool) else self._known.study(study)
-            return self._add(opened, record, content)
+            return self._add(opened, record, head, content)
         finally:
             if isinstance(data, Spool):
                 data.drop()
 
-    def _add(self, opened: OpenStudy, record: ObjectRecord, content: Content) -> Added:
+    def _add(self, opened: OpenStudy, record: ObjectRecord, head: bytes, content: Content) -> Added:
         if record.reason:
             return self._set_apart(opened, record, content, AddOutcome.QUARANTINED)
         taken = self._writer.claim(opened.handle, record.sop_uid, record.digest)
@@ -75,7 +75,7 @@ class Intake:
             if shown is None:
                 # First, as the commit that enters it may come from another thread, and ends the claim.
                 self._known.add(opened, record.sop_uid)
-                entry = content.write(opened, record)
+                entry = content.write(opened, record, head)
                 instance = self._catalogue.instance(
                     opened, entry.handle, record.sop_uid, record.series_uid, entry.size
                 )
@@ -119,12 +119,12 @@ class Intake:
     def _set_apart(self, study: OpenStudy, record: ObjectRecord, content: Content, outcome: AddOutcome) -> Added:
         if not self._catalogue.digests(study, record.sop_uid).get(record.digest):
             self._known.add(study, record.sop_uid)
-            content.write(study, record)
+            content.write(study, record, pack(record))
         return Added(outcome)
 
-    def seal(self, data: Data, study: OpenStudy, record: ObjectRecord) -> Entry:
+    def seal(self, data: Data, study: OpenStudy, record: ObjectRecord, head: bytes) -> Entry:
         """Seal what is in memory into a file aside."""
-        handle, head = new_handle(), pack(record)
+        handle = new_handle()
         size = container_size(memoryview(data).nbytes, len(head), encrypted=self._vault.encrypted)
         entry = Entry(handle, study, record, size)
         self.make_room(size)
@@ -142,8 +142,8 @@ class _InMemory:
         self._data, self._intake = data, intake
         self.digest = intake.digest(data)
 
-    def write(self, study: OpenStudy, record: ObjectRecord) -> Entry:
-        return self._intake.seal(self._data, study, record)
+    def write(self, study: OpenStudy, record: ObjectRecord, head: bytes) -> Entry:
+        return self._intake.seal(self._data, study, record, head)
 
 
 class _Spooled:
@@ -151,8 +151,8 @@ class _Spooled:
         self._spool, self._writer = spool, writer
         self.digest = spool.digest()
 
-    def write(self, study: OpenStudy, record: ObjectRecord) -> Entry:
-        size = self._spool.end(pack(record))
+    def write(self, study: OpenStudy, record: ObjectRecord, head: bytes) -> Entry:
+        size = self._spool.end(head)
         entry = Entry(self._spool.handle, self._spool.study, record, size)
         self._writer.take(entry, self._spool.give())
         return entry

@@ -106,7 +106,7 @@ class Spool:
             if self._written + size > self._allowed:
                 self._make_room(self._written + ROOM_AT_ONCE)
                 self._allowed = self._written + ROOM_AT_ONCE
-            self._open().write(piece)
+            self._open().write((piece,))
             self._written += size
 
     def _open(self) -> Aside:

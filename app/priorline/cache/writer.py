@@ -33,7 +33,7 @@ class Part:
     """A written file that has no name and no row yet."""
 
     entry: Entry
-    path: Path
+    path: str
     descriptor: int
 
 
@@ -97,8 +97,7 @@ class Writer:
         """Write one container aside; raises CacheFull or CacheError, and then leaves nothing behind."""
         aside = self.aside(entry.handle)
         try:
-            for piece in pieces:
-                aside.write(piece)
+            aside.write(pieces)
         except BaseException:
             aside.drop()
             raise
@@ -106,13 +105,13 @@ class Writer:
 
     def aside(self, handle: str) -> "Aside":
         """A new file that has no name in the cache yet; to be given to `take`, or dropped."""
-        return Aside(self._owner.directory / f"{handle}.part")
+        return Aside(f"{self._owner.directory}{os.sep}{handle}.part")
 
     def take(self, entry: Entry, aside: "Aside") -> None:
         """Take a file that is written to its end into the group of the next commit."""
-        path, descriptor = aside.path, aside.descriptor
+        part = Part(entry, aside.path, aside.descriptor)
         with self._lock:
-            self._parts.append(Part(entry, path, descriptor))
+            self._parts.append(part)
             full = len(self._parts) >= GROUP_FILES or sum(p.entry.size for p in self._parts) >= GROUP_BYTES
         if full:
             self.commit()
@@ -162,7 +161,7 @@ class Writer:
             _remove(self._not_entered(parts, named))
             raise
 
-    def _not_entered(self, parts: list[Part], named: list[Entry]) -> list[Path]:
+    def _not_entered(self, parts: list[Part], named: list[Entry]) -> list[str]:
         """Which of the named files have no row: a commit can fail at its last step and have happened all the same."""
         try:
             rows = [
@@ -173,7 +172,7 @@ class Writer:
         except PriorlineError:
             return []  # left for the next opening, which looks after what this process worked on
         left = (entry for entry in named if entry.handle not in rows)
-        return [self._files.object_path(entry.study.handle, entry.handle) for entry in left]
+        return [self._files.object_name(entry.study.handle, entry.handle) for entry in left]
 
     def _is_here(self, db: sqlite3.Connection, study: OpenStudy) -> bool:
         """Whether images of a study are still wanted; then it is noted that this process works on it."""
@@ -188,7 +187,7 @@ class Writer:
     def _enter_one(self, db: sqlite3.Connection, part: Part, here: set[OpenStudy], named: list[Entry]) -> None:
         entry = self._judged(db, part.entry) if part.entry.study in here else None
         if entry is None:
-            part.path.unlink(missing_ok=True)
+            _remove([part.path])
             return
         replace(part.path, self._files.object_name(entry.study.handle, entry.handle))
         named.append(entry)
@@ -225,17 +224,18 @@ def new_handle() -> str:
 class Aside:
     """A file on its way into the cache; its faults are those of the cache."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str) -> None:
         self.path = path
         with faults():
             self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
 
-    def write(self, piece: Data) -> None:
-        """Write at the end; raises CacheFull or CacheError."""
-        view = memoryview(piece).cast("B")
+    def write(self, pieces: Iterable[Data]) -> None:
+        """Write at the end, each as it is made; raises CacheFull or CacheError."""
         with faults():
-            while view:
-                view = view[os.write(self.descriptor, view) :]
+            for piece in pieces:
+                view = memoryview(piece).cast("B")
+                while view:
+                    view = view[os.write(self.descriptor, view) :]
 
     def drop(self) -> None:
         """Remove it, as it will not be taken."""
@@ -260,9 +260,9 @@ def _make_durable(parts: list[Part]) -> None:
             os.close(part.descriptor)
 
 
-def _remove(paths: Iterable[Path]) -> None:
+def _remove(paths: Iterable[str]) -> None:
     for path in paths:
         try:
-            path.unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)
         except OSError:
             log.warning("a leftover in the cache could not be removed; it is swept later")

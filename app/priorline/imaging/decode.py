@@ -13,10 +13,10 @@ from pydicom.pixels.processing import apply_color_lut
 
 from priorline.errors import CannotDecode
 from priorline.imaging.codecs import PixelFormat, decoded_array
-from priorline.imaging.elements import PYDICOM_FAULTS, integer, text
+from priorline.imaging.elements import PYDICOM_FAULTS, integer, quiet_pydicom, text
 from priorline.imaging.frame import DecodedFrame, Pixels, ValueMapping
 from priorline.imaging.outline import Outline, outline
-from priorline.imaging.read import header_of, parse, quiet_pydicom
+from priorline.imaging.read import header_of, parse
 from priorline.imaging.values import grey_mapping
 
 LARGEST_FRAME = 200_000_000

@@ -1,7 +1,13 @@
 """The values of DICOM elements as text, numbers and items, each read when it is asked for; faults are no values."""
 
+import logging
 import math
+import re
 import struct
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -32,8 +38,27 @@ PYDICOM_FAULTS: tuple[type[Exception], ...] = (
 
 _CHARACTERS = int(Tag("SpecificCharacterSet"))
 _SHORT_VALUE = 128
+# What stands in nearly every object, and is a dozen steps of pydicom: UIDs (UI), integers (IS) and decimals (DS)
+# written as nothing else can be meant by.
+_PLAIN_UID = re.compile(rb"[0-9.]+\0?").fullmatch
+_PLAIN_NUMBERS = {
+    b"IS": re.compile(rb"[+-]?[0-9]{1,9} ?").fullmatch,
+    b"DS": re.compile(rb"[+-]?[0-9]{1,9}(?:\.[0-9]{1,9})?(?:\\[+-]?[0-9]{1,9}(?:\.[0-9]{1,9})?)* ?").fullmatch,
+}
+_quiet_lock = threading.RLock()
+# pydicom writes values of the object, that is identifiers, into its messages.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 Coding = tuple[bool, bool, tuple[str, ...]]
 """Implicit value representations, little endian, Python's names of the character sets."""
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Keep pydicom's warnings, which quote values of the object, to itself."""
+    # The lock, because the list of warning filters belongs to all threads of the process.
+    with _quiet_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 Stored = tuple[bytes, bytes]
@@ -96,6 +121,20 @@ class Head:
     def _asked_for(self, tag: int) -> Stored | None:
         found = self.asked[tag] = self.stored(tag)
         return found
+
+    def holds(self, others: list[tuple[int, Stored | None]]) -> bool:
+        """Whether all of these, and no more of them, stand here."""
+        places, body = self._places, self._body
+        for tag, stored in others:
+            place = places.get(tag)
+            if place is None or stored is None:
+                if (place is None) != (stored is None):
+                    return False
+                continue
+            vr, start, length = place
+            if vr != stored[0] or body[start : start + length] != stored[1]:
+                return False
+        return True
 
     def stored(self, tag: int) -> Stored | None:
         """An element as it stands there; not noted in `asked`."""
@@ -172,24 +211,32 @@ def tag_of(keyword: str) -> int:
 
 @lru_cache(maxsize=64)
 def _encodings(vr: bytes, value: bytes, coding: Coding) -> tuple[str, ...]:
-    return tuple(convert_encodings(_converted(_CHARACTERS, vr, value, coding)))
+    with quiet_pydicom():
+        return tuple(convert_encodings(_converted(_CHARACTERS, vr, value, coding)))
 
 
 # The images of a series repeat nearly all of their values: each is converted once, and looked up with one step.
 @lru_cache(maxsize=4096)
 def _texts(tag: int, vr: bytes, value: bytes, coding: Coding) -> tuple[str, ...]:
+    if vr == b"UI" and _PLAIN_UID(value):
+        return (value.rstrip(b"\0").decode("ascii"),)
     return _as_texts(_converted(tag, vr, value, coding))
 
 
 @lru_cache(maxsize=4096)
 def _numbers(tag: int, vr: bytes, value: bytes, coding: Coding, count: int) -> tuple[float, ...]:
+    plain = _PLAIN_NUMBERS.get(vr)
+    if plain and plain(value):
+        # As what pydicom makes of them: the rest of the rules is the same.
+        return _as_numbers(list(map(float, value.split(b"\\"))), count)
     return _as_numbers(_converted(tag, vr, value, coding), count)
 
 
 def _converted(tag: int, vr: bytes, value: bytes, coding: Coding) -> Any:
     implicit, little, characters = coding
     element = RawDataElement(BaseTag(tag), vr.decode("ascii") or None, len(value), value, 0, implicit, little, True)
-    return convert_raw_data_element(element, encoding=list(characters)).value
+    with quiet_pydicom():
+        return convert_raw_data_element(element, encoding=list(characters)).value
 
 
 def _as_texts(value: Any) -> tuple[str, ...]:

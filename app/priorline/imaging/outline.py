@@ -26,6 +26,7 @@ _INFLATED_LIMIT = 1 << 30
 # So much is looked at in one piece: the whole head of most objects.
 _BEGINNING = 1 << 14
 _PLAIN = struct.Struct("<HH2sHI")
+_BIG, _LITTLE = ([struct.Struct(order + form).unpack_from for form in ("HHI", "HHxxH", "I")] for order in "><")
 
 _CUT_OFF = "The file ends too early; fetch or copy it again."
 _NOT_DICOM = "The file is not a DICOM object; choose another one."
@@ -144,10 +145,7 @@ class _Walker:
         self.data, self.end = data, len(data)
         self.places: dict[int, Place] | None = {}
         self.is_plain = True
-        order = "<" if little else ">"
-        self.tag_and_length = struct.Struct(order + "HHI").unpack_from
-        self.tag_and_short = struct.Struct(order + "HHxxH").unpack_from
-        self.long = struct.Struct(order + "I").unpack_from
+        self.tag_and_length, self.tag_and_short, self.long = _LITTLE if little else _BIG
 
     def begin(self, at: int, groups: range) -> int:
         """Walk the plain beginning of a data set in explicit little endian, of these groups; where that ends.

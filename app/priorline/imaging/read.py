@@ -1,11 +1,7 @@
 """From the bytes of a DICOM object to its header; together with `decode` the only readers of tags here."""
 
 import io
-import logging
 import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -25,6 +21,7 @@ from priorline.imaging.elements import (
     integer,
     items,
     numbers,
+    quiet_pydicom,
     tag_of,
     text,
     texts,
@@ -40,9 +37,6 @@ _OWN = frozenset(map(tag_of, ("SOPInstanceUID", "InstanceNumber", "ImagePosition
 _SERIES = tag_of("SeriesInstanceUID")
 _GROUPS = tuple(map(tag_of, ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")))
 _SERIES_KEPT, _BYTES_KEPT = 32, 1 << 14
-_quiet_lock = threading.RLock()
-# pydicom writes values of the object, that is identifiers, into its messages.
-logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 # A cine of hours; more is a mistake or an attack, and costs memory for every frame.
 MOST_FRAMES = 20_000
 
@@ -54,10 +48,10 @@ def read_header(data: Body | BinaryIO | Path) -> InstanceHeader:
     field is then empty). Raises NotDicom for what is not DICOM or is cut off, OSError where a path cannot be read.
     """
     whole = outline(as_bytes(data))
-    with quiet_pydicom():
-        if whole.places is None:
+    if whole.places is None:
+        with quiet_pydicom():
             return header_of(whole, parse(whole))
-        return _header_in(whole, Head(whole, whole.places))
+    return _header_in(whole, Head(whole, whole.places))
 
 
 class _Before(NamedTuple):
@@ -67,22 +61,25 @@ class _Before(NamedTuple):
     asked: list[tuple[int, Stored | None]]
 
 
-# By series; read and changed in `quiet_pydicom` only, so that one thread at a time does.
+# By series.
 _before: dict[tuple[object, ...], _Before] = {}
+_keeping = threading.Lock()
 
 
 def _header_in(whole: Outline, head: Head) -> InstanceHeader:
     """As `header_of`; where all that was asked of an object of this series before stands here too, `_OWN` is read."""
     series = head.stored(_SERIES), whole.transfer_syntax, whole.implicit, whole.little, whole.pixels is None
     before, sop_uid = _before.get(series), text(head, "SOPInstanceUID")
-    if before and sop_uid and all(head.stored(tag) == stored for tag, stored in before.asked):
+    if before and sop_uid and head.holds(before.asked):
         number, position = integer(head, "InstanceNumber"), _position(head, 0)
         return replace(before.header, sop_uid=sop_uid, instance_number=number, position=position)
-    header = header_of(whole, head)
+    with quiet_pydicom():
+        header = header_of(whole, head)
     if sop_uid and _is_kept(whole, head):
-        if series not in _before and len(_before) >= _SERIES_KEPT:
-            _before.clear()
-        _before[series] = _Before(header, [one for one in head.asked.items() if one[0] not in _OWN])
+        with _keeping:
+            if series not in _before and len(_before) >= _SERIES_KEPT:
+                _before.clear()
+            _before[series] = _Before(header, [one for one in head.asked.items() if one[0] not in _OWN])
     return header
 
 
@@ -100,15 +97,6 @@ def as_bytes(data: Body | BinaryIO | Path) -> Body:
     if isinstance(data, Path):
         return data.read_bytes()
     return data.read() if isinstance(data, BinaryIO | io.IOBase) else data
-
-
-@contextmanager
-def quiet_pydicom() -> Iterator[None]:
-    """Keep pydicom's warnings, which quote values of the object, to itself."""
-    # The lock, because the list of warning filters belongs to all threads of the process.
-    with _quiet_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def parse(whole: Outline) -> Dataset:

@@ -1,8 +1,9 @@
 """What arrives is compared with what was asked for; a difference is quarantined, never painted."""
 
 from dataclasses import replace
+from functools import lru_cache
 
-from priorline.domain.identity import Identity, compare
+from priorline.domain.identity import Identity, Match, compare
 from priorline.domain.patient import Identifier, Patient
 from priorline.domain.study import StudyAnswer
 from priorline.imaging.instance import InstanceHeader
@@ -14,7 +15,7 @@ def difference(study: StudyAnswer, announced_uid: str, announced_class: str, hea
         return "The object is not the one that the hospital announced."
     if header.study_uid != study.study_uid:
         return "The object belongs to another study."
-    match = compare(study.patient, _in_domain_of(study.patient, header.patient))
+    match = _compared(study.patient, header.patient)
     if match.outcome is not Identity.SAME:
         fields = ", ".join(match.conflicting) or "number"
         return f"The object names another patient than the list did ({fields})."
@@ -23,7 +24,13 @@ def difference(study: StudyAnswer, announced_uid: str, announced_class: str, hea
 
 def is_same_person(row: Patient, arrived: Patient) -> bool:
     """Whether an object's own patient is certainly the one that the list named, within the same archive."""
-    return compare(row, _in_domain_of(row, arrived)).outcome is Identity.SAME
+    return _compared(row, arrived).outcome is Identity.SAME
+
+
+# All images of a study name their patient in the same words.
+@lru_cache(maxsize=16)
+def _compared(row: Patient, arrived: Patient) -> Match:
+    return compare(row, _in_domain_of(row, arrived))
 
 
 def _in_domain_of(row: Patient, arrived: Patient) -> Patient:

@@ -1,8 +1,8 @@
 """Instances are finished while the next ones come: neither a stream nor an acknowledgement waits for that."""
 
-from collections import deque
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
@@ -23,8 +23,12 @@ class Finishing:
 
     def __init__(self, receiver: Receiver, on_whole: Callable[[str], None] = lambda _uid: None) -> None:
         self._receiver, self._on_whole = receiver, on_whole
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="finish")
-        self._waiting: deque[Future[None]] = deque()
+        # Plain queues: what waits for a future's result takes longer than the rest of this.
+        self._coming, self._room = SimpleQueue[Incoming | None](), SimpleQueue[None]()
+        for _ in range(WAITING_MAX):
+            self._room.put(None)
+        self._thread = threading.Thread(target=self._finish_all, name="finish")
+        self._problem: BaseException | None = None
         self.has_failed = False
 
     def __call__(self, announced: Announced) -> Incoming:
@@ -33,9 +37,19 @@ class Finishing:
     def add(self, incoming: Incoming, sop_uid: str) -> None:
         """Finish this one too; waits while too many are waiting."""
         self._on_whole(sop_uid)
-        self._waiting.append(self._pool.submit(self._finish, incoming))
-        while len(self._waiting) > WAITING_MAX:
-            self._waiting.popleft().result()
+        self._coming.put(incoming)
+        self._room.get()
+        self._raise_once()
+
+    def _finish_all(self) -> None:
+        while (incoming := self._coming.get()) is not None:
+            try:
+                self._finish(incoming)
+            except BaseException as problem:  # noqa: BLE001 - raised where it is waited for
+                self._problem = problem
+            # What is whole in the cache does not stay in memory until the next one comes.
+            del incoming
+            self._room.put(None)
 
     def _finish(self, incoming: Incoming) -> None:
         if self.has_failed:
@@ -48,15 +62,21 @@ class Finishing:
         finally:
             self.has_failed = not is_done
 
+    def _raise_once(self) -> None:
+        problem, self._problem = self._problem, None
+        if problem is not None:
+            raise problem
+
     def __enter__(self) -> Self:
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.shutdown()
-        for one in self._waiting:
-            one.result()
+        self._coming.put(None)
+        self._thread.join()
+        self._raise_once()
 
 
 class _Handed:
