@@ -30,6 +30,8 @@ from priorline.errors import ArchiveBroken, ArchiveError, ArchiveRefused
 ACCEPT = "application/dicom+json"
 JSON_TYPES = (ACCEPT, "application/json")
 PAGE_ROWS = 200
+# Nothing is done with a list of instances before its end, and archives look for all of them for each page.
+PAGE_INSTANCES = 1000
 PAGE_BYTES_MAX = 1 << 24
 INSTANCES_MAX = 100_000
 NOBODYS_STUDY = "2.25.302410887246518736207283118234914712846"
@@ -38,12 +40,16 @@ PLACES = {"studies": "StudyInstanceUID", "series": "SeriesInstanceUID", "instanc
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One search: what is asked of which level, by which exact keys; at most `most` rows, 0 for the peer's own."""
+    """One search: what is asked of which level, by which exact keys.
+
+    At most `most` rows, 0 for the peer's own, and `page` of them with one request.
+    """
 
     path: str
     fields: tuple[str, ...]
     keys: tuple[tuple[str, str], ...] = ()
     most: int = 0
+    page: int = PAGE_ROWS
 
     @property
     def level(self) -> str:
@@ -138,7 +144,7 @@ def _instances(
     tally, watch = Tally(), _watch(peer, cancelled)
     told: dict[str, list[tuple[int | None, str]]] = {}
     fields = ("SeriesInstanceUID", "SOPInstanceUID", "InstanceNumber", "SOPClassUID")
-    question = Question(_path(study_uid, "instances"), fields, most=INSTANCES_MAX)
+    question = Question(_path(study_uid, "instances"), fields, most=INSTANCES_MAX, page=PAGE_INSTANCES)
     try:
         for page in _pages(peer, watch, tally, question):
             for row in page:
@@ -172,7 +178,7 @@ def _pages(peer: DicomWebPeer, watch: Watch, tally: Tally, question: Question) -
     """
     most, offset, seen = question.most or peer.rows_max, 0, set[str]()
     while True:
-        limit = min(PAGE_ROWS, most + 1 - offset)
+        limit = min(question.page, most + 1 - offset)
         rows, more = _page(peer, watch, question, limit, offset)
         told = {row.uid(question.level) for row in rows if row}
         is_repeated = offset > 0 and told <= seen
