@@ -188,6 +188,52 @@ def test_a_list_of_instances_with_a_hole_is_none(answer: bytes) -> None:
         assert listing_of(DicomWebArchive(hospital.peer()), STUDY).instances is None
 
 
+def lister(
+    total: int, *, is_counted: bool = True, page_max: int = 10**6, refuses: bool = False, heeds_offset: bool = True
+) -> Callable[..., None]:
+    """A hospital with a series of `total` images that gives `page_max` at once, or `refuses` to be asked for more."""
+
+    def script(connection: Any, request: Request) -> None:
+        series = attribute("SeriesInstanceUID", "1.2.9")
+        if request.path.endswith("/series"):
+            counted = attribute("NumberOfSeriesRelatedInstances", total) if is_counted else {}
+            connection.sendall(as_json([series | counted]))
+            return
+        limit, start = int(request["limit"]), int(request["offset"]) if heeds_offset else 0
+        if refuses and limit > page_max:
+            connection.sendall(response(status="400 Bad Request"))
+            return
+        numbers = range(total)[start : start + min(limit, page_max)]
+        connection.sendall(as_json([series | attribute("SOPInstanceUID", f"1.2.9.{number}") for number in numbers]))
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("script", "count", "requests"),
+    [
+        (lister(500), 500, 1),
+        (lister(1000), 1000, 2),
+        (lister(1500), 1500, 2),
+        (lister(150, is_counted=False), 150, 1),
+        # Whoever gave so many may have more, and does not say so.
+        (lister(500, is_counted=False), 500, 2),
+        (lister(800, page_max=300), 800, 3),
+        (lister(800, page_max=300, is_counted=False), 800, 4),
+        (lister(450, page_max=200, refuses=True), 450, 4),
+        (lister(800, page_max=300, heeds_offset=False), None, 2),
+        (lister(800, page_max=300, heeds_offset=False, is_counted=False), None, 2),
+    ],
+)
+def test_a_list_of_instances_ends_where_no_more_come(
+    script: Callable[..., None], count: int | None, requests: int
+) -> None:
+    with scripted(script) as hospital:
+        listed = listing_of(DicomWebArchive(hospital.peer()), STUDY).instances
+    assert (None if listed is None else len(set(listed["1.2.9"]))) == count
+    assert [one.path.rpartition("/")[2] for one in hospital.requests] == ["series", *["instances"] * requests]
+
+
 def test_a_study_that_is_not_there_has_no_series() -> None:
     with scripted(answers(response(status="404 Not Found"))) as hospital:
         assert listing_of(DicomWebArchive(hospital.peer()), STUDY).series == ()

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataset import Dataset
@@ -321,6 +323,47 @@ def test_frames_that_take_over_the_place_of_their_object_take_its_own() -> None:
 
     for z in (1, 2):
         assert read_header(of_two_frames(z)).frame_positions == ((0, 0, 500), (0, 0, z))
+
+
+CODING: elements.Coding = False, True, ("iso8859",)
+plain_texts = st.text("0123456789.+-eE \\\0", max_size=24).map(str.encode)
+numerals = st.from_regex(r"[+-]?[0-9]{1,9}(\.[0-9]{1,9})?", fullmatch=True)
+
+
+@given(plain_texts | numerals.map(str.encode) | st.lists(numerals, max_size=4).map("\\".join).map(str.encode))
+@example(b"1.2.840\0")
+@example(b"-0")
+@example(b"+5 ")
+@example(b"1\\2\\3 ")
+def test_plain_values_are_what_pydicom_makes_of_them(value: bytes) -> None:
+    def without_pydicom(read: Any, *others: Any) -> Any:
+        try:
+            return read.__wrapped__(*others)
+        except elements.PYDICOM_FAULTS as fault:
+            return type(fault)
+
+    def with_pydicom(shape: Any, tag: int, vr: bytes, *others: Any) -> Any:
+        try:
+            return shape(elements._converted(tag, vr, value, CODING), *others)
+        except elements.PYDICOM_FAULTS as fault:
+            return type(fault)
+
+    uid, number, position = map(elements.tag_of, ("SOPInstanceUID", "InstanceNumber", "ImagePositionPatient"))
+    found = without_pydicom(elements._texts, uid, b"UI", value, CODING)
+    assert found == with_pydicom(elements._as_texts, uid, b"UI")
+    for tag, vr, count in ((number, b"IS", 1), (position, b"DS", 1), (position, b"DS", 3)):
+        found = without_pydicom(elements._numbers, tag, vr, value, CODING, count)
+        assert found == with_pydicom(elements._as_numbers, tag, vr, count)
+
+
+def test_the_usual_values_need_no_pydicom(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = [slice_of_series(SOPInstanceUID=f"2.25.{n}", ImagePositionPatient=[0.5, -1, n]) for n in (1, 2)]
+    assert read_header(data[0]) == header_alone(data[0])
+    expected = header_alone(data[1])
+    elements._texts.cache_clear()
+    elements._numbers.cache_clear()
+    monkeypatch.setattr(elements, "convert_raw_data_element", lambda *_, **__: pytest.fail("asked pydicom"))
+    assert read_header(data[1]) == expected
 
 
 def test_little_is_kept_of_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:

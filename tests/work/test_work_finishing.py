@@ -12,9 +12,9 @@ from priorline.work.finishing import WAITING_MAX, Finishing
 class Noting:
     """A receiver that notes how each instance ended; the one called `fails` cannot be finished."""
 
-    def __init__(self, fails: str = "", until: threading.Event | None = None) -> None:
+    def __init__(self, fails: str = "", until: threading.Event | None = None, *, drops: bool = True) -> None:
         self.ends: list[str] = []
-        self.fails, self.until = fails, until
+        self.fails, self.until, self.drops = fails, until, drops
 
     def __call__(self, announced: Announced) -> Incoming:
         return One(announced.sop_instance_uid, self)
@@ -34,6 +34,8 @@ class One(Growing):
 
     def drop(self) -> None:
         self._noting.ends.append(f"{self._name} dropped")
+        if not self._noting.drops:
+            raise CacheFull("no room")
 
 
 def bring(finishing: Finishing, name: str) -> None:
@@ -75,6 +77,26 @@ def test_none_is_finished_after_one_that_failed() -> None:
         stream(noting, "abcdefgh")
     assert noting.ends[:2] == ["a whole", "b whole"]
     assert all(end.endswith("dropped") for end in noting.ends[2:])
+
+
+def test_what_fails_is_raised_once_and_what_comes_after_it_is_dropped() -> None:
+    noting = Noting("a")
+    with Finishing(noting) as finishing:
+        raised = []
+        for name in "abcdef":
+            try:
+                bring(finishing, name)
+            except CacheFull:
+                raised.append(name)
+    assert len(raised) == 1
+    assert noting.ends == ["a whole", *(f"{name} dropped" for name in "bcdef")]
+
+
+def test_one_that_cannot_even_be_dropped_keeps_nobody_waiting() -> None:
+    noting = Noting("a", drops=False)
+    with pytest.raises(CacheFull):
+        stream(noting, "abcdefgh")
+    assert noting.ends[:2] == ["a whole", "b dropped"]
 
 
 def test_that_counts_before_what_ended_the_stream() -> None:

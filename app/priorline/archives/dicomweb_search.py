@@ -42,7 +42,7 @@ PLACES = {"studies": "StudyInstanceUID", "series": "SeriesInstanceUID", "instanc
 class Question:
     """One search: what is asked of which level, by which exact keys.
 
-    At most `most` rows, 0 for the peer's own, and `page` of them with one request.
+    At most `most` rows, 0 for the peer's own, and `page` of them with one request; `expected` are certainly there.
     """
 
     path: str
@@ -50,6 +50,7 @@ class Question:
     keys: tuple[tuple[str, str], ...] = ()
     most: int = 0
     page: int = PAGE_ROWS
+    expected: int = 0
 
     @property
     def level(self) -> str:
@@ -122,7 +123,9 @@ def list_study(peer: DicomWebPeer, study_uid: str, cancelled: Callable[[], bool]
     """The series and instances of a study; empty where the archive does not have it, or where it is cancelled."""
     try:
         series, classes = _series(peer, study_uid, cancelled), set[str]()
-        return StudyListing(series, _instances(peer, study_uid, classes, cancelled), frozenset(classes - {""}))
+        count = sum(one.images or 0 for one in series)
+        instances = _instances(peer, study_uid, count, classes, cancelled)
+        return StudyListing(series, instances, frozenset(classes - {""}))
     except Cancelled:
         return StudyListing(is_cut=True)
 
@@ -138,13 +141,16 @@ def _series(peer: DicomWebPeer, study_uid: str, cancelled: Callable[[], bool]) -
 
 
 def _instances(
-    peer: DicomWebPeer, study_uid: str, classes: set[str], cancelled: Callable[[], bool]
+    peer: DicomWebPeer, study_uid: str, count: int, classes: set[str], cancelled: Callable[[], bool]
 ) -> dict[str, list[str]] | None:
-    """None where the archive gives no list, or one with a hole in it; what it tells of SOP classes is added."""
+    """None where the archive gives no list, or one with a hole in it; what it tells of SOP classes is added.
+
+    `count` is how many its series are said to have.
+    """
     tally, watch = Tally(), _watch(peer, cancelled)
     told: dict[str, list[tuple[int | None, str]]] = {}
     fields = ("SeriesInstanceUID", "SOPInstanceUID", "InstanceNumber", "SOPClassUID")
-    question = Question(_path(study_uid, "instances"), fields, most=INSTANCES_MAX, page=PAGE_INSTANCES)
+    question = Question(_path(study_uid, "instances"), fields, (), INSTANCES_MAX, PAGE_INSTANCES, count)
     try:
         for page in _pages(peer, watch, tally, question):
             for row in page:
@@ -177,9 +183,17 @@ def _pages(peer: DicomWebPeer, watch: Watch, tally: Tally, question: Question) -
     An archive that ignores `offset` says the same again, one that ignores `limit` says all at once.
     """
     most, offset, seen = question.most or peer.rows_max, 0, set[str]()
+    size = question.page
     while True:
-        limit = min(question.page, most + 1 - offset)
-        rows, more = _page(peer, watch, question, limit, offset)
+        limit = min(size, most + 1 - offset)
+        try:
+            rows, more = _page(peer, watch, question, limit, offset)
+        except ArchiveRefused:
+            if limit <= PAGE_ROWS:
+                raise
+            # There are archives that refuse to give so many.
+            size = PAGE_ROWS
+            continue
         told = {row.uid(question.level) for row in rows if row}
         is_repeated = offset > 0 and told <= seen
         tally.cut = offset + len(rows) > most or (is_repeated and bool(rows))
@@ -190,8 +204,14 @@ def _pages(peer: DicomWebPeer, watch: Watch, tally: Tally, question: Question) -
         tally.dropped += taken.count(None)
         yield [row for row in taken if row]
         offset += len(rows)
-        if tally.cut or not rows or (len(rows) != limit and not more):
+        if tally.cut or not rows or (not more and _is_last(question, len(rows), limit, offset)):
             return
+
+
+def _is_last(question: Question, count: int, limit: int, told: int) -> bool:
+    """Whether a page of `count` rows, with which `told` have come, is the last: some archives cap it in silence."""
+    is_capped = PAGE_ROWS <= count < limit and not 0 < question.expected <= told
+    return count != limit and not is_capped
 
 
 def _page(
