@@ -176,6 +176,32 @@ def test_a_length_that_turns_out_wrong_costs_what_it_hides_and_no_more(size: int
     assert cut_one[0].startswith(b"two\r\n--b\r\n")
 
 
+def test_who_was_wrong_once_is_searched_to_the_end() -> None:
+    wrong = [told(2, b"two"), told(2, b"two"), told(2, b"two")]
+    body = told(3, b"one") + b"".join(wrong) + told(4, b"four") + told(2, b"last") + b"\r\n--b--"
+    found = [(content(part), part.is_cut) for part in parts(reader(cut(body, 9)), b"b", MOST)]
+    # As before anything was believed: what is longer than it says is whole.
+    assert found == [(b"one", False), (b"tw", True), *[(b"two", False)] * 2, (b"four", False), (b"last", False)]
+
+
+def test_an_empty_part_without_a_length_proves_nothing() -> None:
+    body = b"--b\r\n\r\n" + told(2, b"two") + b"\r\n--b--"
+    assert contents(body) == [b"", b"two"]
+
+
+@pytest.mark.parametrize("size", [100, 1 << 16])
+def test_a_wrong_length_lets_no_part_be_longer_than_it_may_be(size: int) -> None:
+    body = told(3, b"one") + told(MOST - 10, bytes(MOST + 1)) + b"\r\n--b--"
+    with pytest.raises(Malformed, match="too large"):
+        contents(body, size=size, pieces=0)
+
+
+def test_a_part_that_is_believed_and_does_not_come_to_its_end_is_an_error() -> None:
+    for last in (told(9, b"two"), told(9, b"two") + b"\r\n--b--"):
+        with pytest.raises(Malformed, match="too early"):
+            contents(told(3, b"one") + last, pieces=0)
+
+
 def test_what_is_as_long_as_it_says_is_not_searched() -> None:
     inside = b"a\r\n--b\r\n\r\nz"
     body = told(3, b"one") + told(len(inside), inside) + b"\r\n--b--"

@@ -17,6 +17,7 @@ from priorline.errors import ArchiveBroken, ArchiveRefused, ArchiveUnreachable, 
 from web_hospital import PATIENT_ID, STUDY, Request, answers, as_json, attribute, response, scripted, study_row
 
 PATIENT = Patient(Identifier(PATIENT_ID))
+BOTH = ("limit", "offset")
 
 
 def find(peer: DicomWebPeer, patient: Patient = PATIENT) -> tuple[FindSummary, list[StudyAnswer]]:
@@ -68,7 +69,7 @@ def test_a_hospital_without_studies_says_so(nothing: bytes) -> None:
 
 
 def paged(
-    total: int, *, page_max: int = 10**6, heeds: tuple[str, ...] = ("limit", "offset"), warns: bool = False
+    total: int, *, page_max: int = 10**6, heeds: tuple[str, ...] = BOTH, warns: bool = False
 ) -> Callable[..., None]:
     """A hospital with `total` studies that heeds these parameters and gives `page_max` rows at most."""
 
@@ -189,22 +190,28 @@ def test_a_list_of_instances_with_a_hole_is_none(answer: bytes) -> None:
 
 
 def lister(
-    total: int, *, is_counted: bool = True, page_max: int = 10**6, refuses: bool = False, heeds_offset: bool = True
+    total: int, *, told: int | None = None, page_max: int = 10**6, refuses: str = "", heeds: tuple[str, ...] = BOTH
 ) -> Callable[..., None]:
-    """A hospital with a series of `total` images that gives `page_max` at once, or `refuses` to be asked for more."""
+    """A hospital with two series of `total` images together, of which it tells `told` (None: of one nothing).
+
+    It gives `page_max` at once, or refuses to be asked for more with this status.
+    """
 
     def script(connection: Any, request: Request) -> None:
-        series = attribute("SeriesInstanceUID", "1.2.9")
+        series = [attribute("SeriesInstanceUID", f"1.2.9.{number}") for number in range(2)]
         if request.path.endswith("/series"):
-            counted = attribute("NumberOfSeriesRelatedInstances", total) if is_counted else {}
-            connection.sendall(as_json([series | counted]))
+            counts = (told - 1, 1) if told is not None else (total, None)
+            counted = [attribute("NumberOfSeriesRelatedInstances", *([] if n is None else [n])) for n in counts]
+            connection.sendall(as_json([one | count for one, count in zip(series, counted, strict=True)]))
             return
-        limit, start = int(request["limit"]), int(request["offset"]) if heeds_offset else 0
+        limit = int(request["limit"]) if "limit" in heeds else total
         if refuses and limit > page_max:
-            connection.sendall(response(status="400 Bad Request"))
+            connection.sendall(response(status=refuses))
             return
+        start = int(request["offset"]) if "offset" in heeds else 0
         numbers = range(total)[start : start + min(limit, page_max)]
-        connection.sendall(as_json([series | attribute("SOPInstanceUID", f"1.2.9.{number}") for number in numbers]))
+        uids = [attribute("SOPInstanceUID", f"1.2.9.9.{number}") for number in numbers]
+        connection.sendall(as_json([series[n % 2] | uid for n, uid in zip(numbers, uids, strict=True)]))
 
     return script
 
@@ -212,17 +219,21 @@ def lister(
 @pytest.mark.parametrize(
     ("script", "count", "requests"),
     [
-        (lister(500), 500, 1),
-        (lister(1000), 1000, 2),
-        (lister(1500), 1500, 2),
-        (lister(150, is_counted=False), 150, 1),
-        # Whoever gave so many may have more, and does not say so.
-        (lister(500, is_counted=False), 500, 2),
-        (lister(800, page_max=300), 800, 3),
-        (lister(800, page_max=300, is_counted=False), 800, 4),
-        (lister(450, page_max=200, refuses=True), 450, 4),
-        (lister(800, page_max=300, heeds_offset=False), None, 2),
-        (lister(800, page_max=300, heeds_offset=False, is_counted=False), None, 2),
+        (lister(500, told=500), 500, 1),
+        (lister(1000, told=1000), 1000, 1),
+        (lister(150, told=150), 150, 1),
+        (lister(1001, told=1001), 1001, 6),
+        (lister(500), 500, 3),
+        (lister(500, told=499), 500, 4),
+        (lister(500, told=600), 500, 4),
+        # Who gives only so many at once, and does not say so, has more all the same.
+        (lister(800, told=800, page_max=300), 800, 6),
+        (lister(800, told=299, page_max=300), 800, 6),
+        (lister(450, told=450, page_max=200, refuses="400 Bad Request"), 450, 4),
+        (lister(450, told=450, page_max=200, refuses="500 Internal Server Error"), 450, 4),
+        (lister(450, told=450, heeds=()), 450, 1),
+        (lister(450, heeds=()), 450, 1),
+        (lister(800, told=800, page_max=300, heeds=("limit",)), None, 3),
     ],
 )
 def test_a_list_of_instances_ends_where_no_more_come(
@@ -230,7 +241,7 @@ def test_a_list_of_instances_ends_where_no_more_come(
 ) -> None:
     with scripted(script) as hospital:
         listed = listing_of(DicomWebArchive(hospital.peer()), STUDY).instances
-    assert (None if listed is None else len(set(listed["1.2.9"]))) == count
+    assert (None if listed is None else len({uid for uids in listed.values() for uid in uids})) == count
     assert [one.path.rpartition("/")[2] for one in hospital.requests] == ["series", *["instances"] * requests]
 
 

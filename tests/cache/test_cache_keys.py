@@ -1,14 +1,17 @@
+import hmac
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import keyring
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from keyring.backend import KeyringBackend
 from keyring.backends.fail import Keyring as NoKeyring
 from keyring.errors import KeyringLocked
 
 from priorline.cache.keys import load_master_key
+from priorline.cache.vault import Vault
 from priorline.errors import CacheError
 
 
@@ -115,3 +118,18 @@ def test_the_key_does_not_show_in_its_representation(tmp_path: Path) -> None:
     assert key.secret.hex() not in repr(key)
     assert repr(key.secret) not in repr(key)
     assert len({key.secret, key.lookup_key, key.wrapping_key}) == 3
+
+
+@pytest.mark.parametrize("is_encrypted", [True, False])
+def test_codes_and_tickets_are_made_as_in_every_cache_before(tmp_path: Path, is_encrypted: bool) -> None:
+    key = load_master_key("session", tmp_path / "no.key") if is_encrypted else None
+    vault, lookup = Vault(key), key.lookup_key if key else b"not encrypted"
+    for _ in range(2):
+        for uid in ("1.2", "1.3"):
+            code = hmac.digest(lookup, b"instance\0" + uid.encode(), "sha256")
+            assert vault.code("instance", uid) == code[:16]
+            tag = AESGCM(hmac.digest(lookup, b"hash of contents", "sha256")).encrypt(bytes(12), b"", uid.encode())
+            assert vault.digest(uid.encode()) == hmac.digest(lookup, b"content" + tag, "sha256")[:16]
+    study_key, study, handle = bytes(range(32)), "01" * 16, "02" * 16
+    ticket = hmac.digest(study_key, b"object" + b"\1" * 16 + b"\2" * 16, "sha256")
+    assert vault.ticket_key(study_key, study, handle) == (ticket if is_encrypted else b"")

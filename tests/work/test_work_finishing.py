@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from priorline.archives.incoming import Announced, Growing, Incoming, put
-from priorline.errors import ArchiveBroken, CacheFull
+from priorline.errors import ArchiveBroken, CacheDamaged, CacheFull
 from priorline.work.finishing import WAITING_MAX, Finishing
 
 
@@ -35,7 +35,7 @@ class One(Growing):
     def drop(self) -> None:
         self._noting.ends.append(f"{self._name} dropped")
         if not self._noting.drops:
-            raise CacheFull("no room")
+            raise CacheDamaged("not there")
 
 
 def bring(finishing: Finishing, name: str) -> None:

@@ -18,6 +18,10 @@ class NotThere(ArchiveRefused):
     """The service has nothing at this path."""
 
 
+class NotTaken(ArchiveRefused):
+    """The service does not take the request as it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A response that is not an error: headers by lower-case name, and the content as it comes."""
@@ -87,7 +91,7 @@ def _checked(peer: DicomWebPeer, answer: Answer) -> Answer:
     if status >= 500:
         raise ArchiveBroken(f"{name} has a fault of its own (HTTP status {status}); try again, then ask its IT.")
     if status >= 400:
-        raise ArchiveRefused(f"{name} refused the request (HTTP status {status}); ask its IT department why.")
+        raise NotTaken(f"{name} refused the request (HTTP status {status}); ask its IT department why.")
     if answer.headers.get("content-encoding", "identity").lower() != "identity":
         raise ArchiveBroken(f"{name} compresses its answers, which was not asked for; ask its IT department.")
     return answer

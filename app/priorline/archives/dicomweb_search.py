@@ -18,7 +18,7 @@ from priorline.archives.dicom_find import (
 )
 from priorline.archives.dicom_list import SERIES_KEYS, in_order
 from priorline.archives.dicomweb_connection import Cancelled
-from priorline.archives.dicomweb_http import Answer, NotThere, ask
+from priorline.archives.dicomweb_http import Answer, NotTaken, NotThere, ask
 from priorline.archives.dicomweb_peer import DicomWebPeer
 from priorline.archives.dicomweb_rows import JsonRow, TooMuch, read_rows
 from priorline.archives.translate import series_answer, study_answer
@@ -30,27 +30,22 @@ from priorline.errors import ArchiveBroken, ArchiveError, ArchiveRefused
 ACCEPT = "application/dicom+json"
 JSON_TYPES = (ACCEPT, "application/json")
 PAGE_ROWS = 200
-# Nothing is done with a list of instances before its end, and archives look for all of them for each page.
-PAGE_INSTANCES = 1000
 PAGE_BYTES_MAX = 1 << 24
 INSTANCES_MAX = 100_000
+# So many rows are asked for at once where so many are there: archives look for all of them for each page.
+AT_ONCE_MAX = 1000
 NOBODYS_STUDY = "2.25.302410887246518736207283118234914712846"
 PLACES = {"studies": "StudyInstanceUID", "series": "SeriesInstanceUID", "instances": "SOPInstanceUID"}
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One search: what is asked of which level, by which exact keys.
-
-    At most `most` rows, 0 for the peer's own, and `page` of them with one request; `expected` are certainly there.
-    """
+    """One search: what is asked of which level, by which exact keys; at most `most` rows, 0 for the peer's own."""
 
     path: str
     fields: tuple[str, ...]
     keys: tuple[tuple[str, str], ...] = ()
     most: int = 0
-    page: int = PAGE_ROWS
-    expected: int = 0
 
     @property
     def level(self) -> str:
@@ -123,7 +118,8 @@ def list_study(peer: DicomWebPeer, study_uid: str, cancelled: Callable[[], bool]
     """The series and instances of a study; empty where the archive does not have it, or where it is cancelled."""
     try:
         series, classes = _series(peer, study_uid, cancelled), set[str]()
-        count = sum(one.images or 0 for one in series)
+        counts = [one.images for one in series]
+        count = 0 if None in counts else sum(filter(None, counts))
         instances = _instances(peer, study_uid, count, classes, cancelled)
         return StudyListing(series, instances, frozenset(classes - {""}))
     except Cancelled:
@@ -145,14 +141,15 @@ def _instances(
 ) -> dict[str, list[str]] | None:
     """None where the archive gives no list, or one with a hole in it; what it tells of SOP classes is added.
 
-    `count` is how many its series are said to have.
+    `count` is how many all series say that they have, 0 where one of them does not say.
     """
     tally, watch = Tally(), _watch(peer, cancelled)
     told: dict[str, list[tuple[int | None, str]]] = {}
     fields = ("SeriesInstanceUID", "SOPInstanceUID", "InstanceNumber", "SOPClassUID")
-    question = Question(_path(study_uid, "instances"), fields, (), INSTANCES_MAX, PAGE_INSTANCES, count)
+    question = Question(_path(study_uid, "instances"), fields, most=INSTANCES_MAX)
     try:
-        for page in _pages(peer, watch, tally, question):
+        whole = _at_once(peer, watch, question, count)
+        for page in _pages(peer, watch, tally, question) if whole is None else [whole]:
             for row in page:
                 told.setdefault(row.uid(fields[0]), []).append((row.number(fields[2]), row.uid(fields[1])))
                 classes.add(row.uid(fields[3]))
@@ -160,6 +157,19 @@ def _instances(
         return None
     has_hole = tally.has_hole or "" in told or any(not uid for pairs in told.values() for _, uid in pairs)
     return None if has_hole else {series: in_order(pairs) for series, pairs in told.items()} or None
+
+
+def _at_once(peer: DicomWebPeer, watch: Watch, question: Question, count: int) -> list[JsonRow] | None:
+    """All `count` rows by one request; None where these are not what comes, whatever the reason: there are pages."""
+    if not PAGE_ROWS < count <= AT_ONCE_MAX:
+        return None
+    try:
+        rows, _more = _page(peer, watch, question, count + 1, 0)
+    except (NotTaken, ArchiveBroken):
+        return None
+    read = [row for row in rows if row]
+    is_whole = len(rows) == count == len({row.uid(question.level) for row in read})
+    return read if is_whole else None
 
 
 def _path(study_uid: str, level: str) -> str:
@@ -183,17 +193,9 @@ def _pages(peer: DicomWebPeer, watch: Watch, tally: Tally, question: Question) -
     An archive that ignores `offset` says the same again, one that ignores `limit` says all at once.
     """
     most, offset, seen = question.most or peer.rows_max, 0, set[str]()
-    size = question.page
     while True:
-        limit = min(size, most + 1 - offset)
-        try:
-            rows, more = _page(peer, watch, question, limit, offset)
-        except ArchiveRefused:
-            if limit <= PAGE_ROWS:
-                raise
-            # There are archives that refuse to give so many.
-            size = PAGE_ROWS
-            continue
+        limit = min(PAGE_ROWS, most + 1 - offset)
+        rows, more = _page(peer, watch, question, limit, offset)
         told = {row.uid(question.level) for row in rows if row}
         is_repeated = offset > 0 and told <= seen
         tally.cut = offset + len(rows) > most or (is_repeated and bool(rows))
@@ -204,14 +206,8 @@ def _pages(peer: DicomWebPeer, watch: Watch, tally: Tally, question: Question) -
         tally.dropped += taken.count(None)
         yield [row for row in taken if row]
         offset += len(rows)
-        if tally.cut or not rows or (not more and _is_last(question, len(rows), limit, offset)):
+        if tally.cut or not rows or (len(rows) != limit and not more):
             return
-
-
-def _is_last(question: Question, count: int, limit: int, told: int) -> bool:
-    """Whether a page of `count` rows, with which `told` have come, is the last: some archives cap it in silence."""
-    is_capped = PAGE_ROWS <= count < limit and not 0 < question.expected <= told
-    return count != limit and not is_capped
 
 
 def _page(

@@ -48,6 +48,7 @@ class _Searched:
 
     def __init__(self, window: "_Window", delimiter: bytes, announced: int, most: int) -> None:
         self._arriving, self._lacking = window.pieces_until(delimiter, most), announced
+        self._is_told = announced > 0
 
     @property
     def is_cut(self) -> bool:
@@ -55,8 +56,8 @@ class _Searched:
 
     @property
     def is_as_told(self) -> bool:
-        """Whether its length was told, and right."""
-        return not self._lacking
+        """Once all is read: whether its length was told, and right."""
+        return self._is_told and not self._lacking
 
     def pieces(self) -> Iterator[memoryview]:
         for piece in self._arriving:
@@ -72,7 +73,7 @@ class _Measured:
     """A part that is as long as it says, where a delimiter follows; else it is none, and all up to one is passed."""
 
     def __init__(self, window: "_Window", delimiter: bytes, announced: int, most: int) -> None:
-        self._window, self._delimiter, self._most = window, delimiter, most
+        self._window, self._delimiter, self._more = window, delimiter, most - announced
         self._left, self._is_over = announced, False
         self.is_as_told = True
 
@@ -102,7 +103,7 @@ class _Measured:
         self._is_over = True
         self.is_as_told = self._window.begins_with(self._delimiter)
         self._window.most = BEGINNING if self.is_as_told else WINDOW
-        _pass_over(self._window.pieces_until(self._delimiter, self._most))
+        _pass_over(self._window.pieces_until(self._delimiter, self._more))
 
 
 def boundary_of(content_type: str) -> bytes:
@@ -130,7 +131,7 @@ def parts(read_into: ReadInto, boundary: bytes, part_max: int) -> Iterator[Part]
     window = _Window(read_into)
     delimiter = b"\r\n--" + boundary
     _pass_over(window.pieces_until(delimiter, PROLOGUE_MAX))
-    is_believed = False
+    is_believed, is_proven_wrong = False, False
     for _ in range(PARTS_MAX):
         if _is_closing(window):
             return
@@ -141,7 +142,9 @@ def parts(read_into: ReadInto, boundary: bytes, part_max: int) -> Iterator[Part]
         part = (_Measured if is_measured else _Searched)(window, delimiter, length, part_max)
         yield part
         _pass_over(part.pieces())
-        is_believed = part.is_as_told
+        # Whoever told a wrong length once is searched to the end.
+        is_proven_wrong = is_proven_wrong or (length > 0 and not part.is_as_told)
+        is_believed = part.is_as_told and not is_proven_wrong
     raise Malformed("parts without end")
 
 

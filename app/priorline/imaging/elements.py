@@ -123,7 +123,7 @@ class Head:
         return found
 
     def holds(self, others: list[tuple[int, Stored | None]]) -> bool:
-        """Whether all of these, and no more of them, stand here."""
+        """Whether all of these stand here as they are, and those that are None are missing."""
         places, body = self._places, self._body
         for tag, stored in others:
             place = places.get(tag)
@@ -220,7 +220,9 @@ def _encodings(vr: bytes, value: bytes, coding: Coding) -> tuple[str, ...]:
 def _texts(tag: int, vr: bytes, value: bytes, coding: Coding) -> tuple[str, ...]:
     if vr == b"UI" and _PLAIN_UID(value):
         return (value.rstrip(b"\0").decode("ascii"),)
-    return _as_texts(_converted(tag, vr, value, coding))
+    # Names are decoded when they are made to text.
+    with quiet_pydicom():
+        return _as_texts(_converted(tag, vr, value, coding))
 
 
 @lru_cache(maxsize=4096)

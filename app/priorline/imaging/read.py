@@ -61,7 +61,7 @@ class _Before(NamedTuple):
     asked: list[tuple[int, Stored | None]]
 
 
-# By series.
+# By series; looked up without the lock, as what is in it is never changed.
 _before: dict[tuple[object, ...], _Before] = {}
 _keeping = threading.Lock()
 

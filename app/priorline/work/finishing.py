@@ -17,18 +17,19 @@ class Finishing:
 
     `on_whole` is called with the SOP Instance UID of each that is whole, by whoever brings it.
 
-    What a `finish` raises is raised from a later one, else at the end of the `with`, before anything else; what comes
-    after it is dropped, and `has_failed` tells early.
+    What a `finish` raises is raised where the next one is brought, else at the end of the `with`, before anything
+    else; what comes after it is dropped, and `has_failed` tells early.
     """
 
     def __init__(self, receiver: Receiver, on_whole: Callable[[str], None] = lambda _uid: None) -> None:
         self._receiver, self._on_whole = receiver, on_whole
-        # Plain queues: what waits for a future's result takes longer than the rest of this.
+        # Not futures, which take several times as long as this for each instance.
         self._coming, self._room = SimpleQueue[Incoming | None](), SimpleQueue[None]()
         for _ in range(WAITING_MAX):
             self._room.put(None)
         self._thread = threading.Thread(target=self._finish_all, name="finish")
         self._problem: BaseException | None = None
+        self._is_raised = False
         self.has_failed = False
 
     def __call__(self, announced: Announced) -> Incoming:
@@ -46,7 +47,8 @@ class Finishing:
             try:
                 self._finish(incoming)
             except BaseException as problem:  # noqa: BLE001 - raised where it is waited for
-                self._problem = problem
+                # The first one counts.
+                self._problem = self._problem or problem
             # What is whole in the cache does not stay in memory until the next one comes.
             del incoming
             self._room.put(None)
@@ -63,9 +65,9 @@ class Finishing:
             self.has_failed = not is_done
 
     def _raise_once(self) -> None:
-        problem, self._problem = self._problem, None
-        if problem is not None:
-            raise problem
+        if self._problem is not None and not self._is_raised:
+            self._is_raised = True
+            raise self._problem
 
     def __enter__(self) -> Self:
         self._thread.start()
