@@ -310,6 +310,15 @@ def test_a_header_is_taken_over_within_one_kind_of_object_only() -> None:
         assert read_header(data) == header_alone(data) != header_alone(seen)
 
 
+def test_a_header_is_not_taken_over_where_the_same_bytes_mean_another_value() -> None:
+    seen = slice_of_series(SeriesInstanceUID="2.25.79", Rows=0xFFFE)
+    rows = b"\x28\x00\x10\x00"
+    signed = seen.replace(rows + b"US", rows + b"SS")
+    for data in (seen, signed):
+        assert read_header(data) == header_alone(data)
+    assert (read_header(seen).rows, read_header(signed).rows) == (0xFFFE, 0)
+
+
 def test_frames_that_take_over_the_place_of_their_object_take_its_own() -> None:
     def of_two_frames(z: float) -> bytes:
         plane, frame = Dataset(), Dataset()
